@@ -1,0 +1,140 @@
+// TLS as bytes in, bytes out: contexts made from identity material, and a session per connection. A worker's
+// contexts and sessions share its scratch; a session holds no socket and, while idle, no buffer.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/buffer.h"
+#include "core/clock.h"
+#include "core/result.h"
+#include "identity/material.h"
+
+namespace mooring::tls {
+
+/// Whom we accept as the peer. Exact IDs and prefixes ("spiffe://td/team/").
+struct PeerMatcher {
+  std::string text;
+  bool is_prefix = false;
+
+  friend bool operator==(const PeerMatcher&, const PeerMatcher&) = default;
+};
+
+struct Parameters {
+  bool tls13_only = false;
+  std::vector<std::string> ciphers;  // IANA names; empty: AES-128-GCM, AES-256-GCM, CHACHA20
+  std::vector<std::string> groups;   // empty: X25519, P-256
+  bool resumption = true;
+
+  friend bool operator==(const Parameters&, const Parameters&) = default;
+};
+
+/// Why a handshake or a session failed; proxy maps it to a CloseReason.
+enum class Failure : std::uint8_t {
+  none,
+  protocol,             // the peer broke TLS or nothing in common
+  no_peer_certificate,
+  untrusted,
+  expired,              // expired or not yet valid
+  bad_identity,         // X.509-SVID rules broken
+  unexpected_peer,
+  peer_alert,           // the peer refused us by an alert
+  truncated,            // end of stream without close_notify
+  plaintext,            // server: the first bytes are no TLS record
+};
+[[nodiscard]] const char* to_string(Failure failure) noexcept;
+
+/// Facts after the handshake.
+struct PeerInfo {
+  std::string spiffe_id;
+  std::string trust_domain;
+  identity::Fingerprint trust_anchor{};  // that ended the verified path
+  WallTime not_after;                    // of the peer's chain
+  std::string version;                   // "TLSv1.3"
+  std::string cipher;                    // "TLS_AES_128_GCM_SHA256"
+  std::string sni;
+  std::string alpn;
+  bool resumed = false;
+};
+
+/// Per worker. Where ciphertext that a session produced is collected and plaintext is decrypted to; valid until the
+/// next call on any session of the worker.
+class Scratch {
+ public:
+  static constexpr std::size_t kPlainBytes = 256 * 1024;
+  Scratch();
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  struct Impl;
+  [[nodiscard]] Impl& impl() noexcept { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+enum class Role : std::uint8_t { client, server };
+
+class Session;
+
+/// One SSL_CTX for one material, role and parameter set; belongs to one worker. A client context also keeps the
+/// sessions to resume, per endpoint key, bounded.
+class Context {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<Context>> make(Role role, identity::MaterialPtr material,
+                                                             const Parameters& parameters, Scratch& scratch,
+                                                             const Clock& clock);
+  virtual ~Context() = default;
+
+  struct ClientOptions {
+    std::string_view sni;                        // empty: none
+    std::string_view alpn = "kuma";              // offered; empty: none
+    std::span<const PeerMatcher> expected_peers;  // outlives the handshake
+    std::string_view resume_key;                 // cluster and endpoint: sessions are kept under it
+  };
+  [[nodiscard]] virtual Result<std::unique_ptr<Session>> make_client(const ClientOptions& options) = 0;
+  [[nodiscard]] virtual Result<std::unique_ptr<Session>> make_server() = 0;
+};
+
+/// What a step of a session yields. `to_peer` and `plain` point into the worker's Scratch.
+struct Step {
+  Bytes to_peer;        // send these first, whatever else is said
+  Bytes plain;          // decrypted
+  bool handshake_done = false;  // true once: in the step that completes the handshake
+  bool peer_closed = false;     // close_notify has come
+  bool more = false;            // input is not exhausted: Scratch was full; call feed({}) again after using `plain`
+  Failure failure = Failure::none;
+  std::int32_t library_code = 0;  // ERR_GET_REASON, for the log
+};
+
+class Session {
+ public:
+  virtual ~Session() = default;
+
+  /// Client: begins the handshake. Server: nothing to send.
+  virtual Step start() = 0;
+  /// Ciphertext from the peer; all of it is consumed unless `more` is set. After a failure the session is only to be
+  /// destroyed, once `to_peer` (the alert) has been sent.
+  virtual Step feed(Bytes cipher) = 0;
+  /// Encrypts all of `plain` (at most Scratch::kPlainBytes).
+  virtual Step write(Bytes plain) = 0;
+  /// close_notify; no more write() after it.
+  virtual Step close_write() = 0;
+  /// The TCP stream ended: failure truncated unless close_notify had come.
+  virtual Step feed_eof() = 0;
+
+  [[nodiscard]] virtual bool is_established() const noexcept = 0;
+  /// After handshake_done.
+  [[nodiscard]] virtual const PeerInfo& peer() const noexcept = 0;
+  /// Text of the library's last error, for the log. Never secrets.
+  [[nodiscard]] virtual std::string failure_text() const = 0;
+};
+
+}  // namespace mooring::tls
