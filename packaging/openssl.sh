@@ -20,8 +20,8 @@ configure=(
   no-quic no-dtls no-sctp no-ssl3 no-tls1 no-tls1_1 no-srtp no-nextprotoneg no-comp no-psk no-srp no-ct no-ocsp
   no-tests no-apps no-docs no-cms no-ts no-cmp no-rfc3779 no-ec2m no-gost no-ml-dsa no-slh-dsa
   no-idea no-camellia no-seed no-aria no-sm2 no-sm3 no-sm4 no-rc2 no-rc4 no-bf no-cast no-whirlpool no-mdc2 no-md4
-  --libdir=lib -O3 -fPIC -fstack-protector-strong -fstack-clash-protection -fcf-protection)
-case $(uname -m) in x86_64 | i?86) ;; *) configure=("${configure[@]/-fcf-protection/}") ;; esac
+  --libdir=lib -O3 -fPIC -fstack-protector-strong -fstack-clash-protection)
+if [ "$(uname -m)" = x86_64 ]; then configure+=(-fcf-protection); fi
 
 say() { echo "openssl: $*" >&2; }
 die() { echo "openssl: $*" >&2; exit 1; }
@@ -130,7 +130,6 @@ if ! built "$prefix"; then
   say "building OpenSSL $version, once (about three minutes on two cores)"
   shrink_connections "$source"
   (build "$source" "$prefix") >"$work/log" 2>&1 || { tail -n 30 "$work/log" >&2; die "the build failed"; }
-  mv "$prefix.part" "$prefix"
 fi
 echo "$prefix" >"$current"
 say "OpenSSL $version in $SECONDS s"
