@@ -1,0 +1,205 @@
+#!/bin/bash
+# Installs what is missing, builds Mooring and runs its tests on Debian 12.
+#
+#   ./test.sh         release, lint, ASan+UBSan, TSan, 10 s a fuzz target, end to end
+#   ./test.sh full    also: 60 s a fuzz target, clang-tidy over everything, the benchmark lab, the long tests
+#
+# As root it installs packages and runs the end-to-end tests in network namespaces; those skip themselves otherwise.
+# For developers, by environment:
+#   MOORING_STAGES   the stages to run, of: deps release lint asan tsan fuzz lab e2e
+#   MOORING_OPENSSL  what the release build links: bundled (3.5 LTS, default) or system
+#   MOORING_BASE     clang-tidy looks at what changed since this commit (default: the one before) and at the core
+#   MOORING_PYTEST   further arguments for pytest, such as "-k redis"
+#   MOORING_JOBS     parallel jobs (default: the number of CPUs)
+# Logs: build/log/STAGE.log
+# shellcheck disable=SC2317,SC2015  # stages are called by name; && and || chains end in what cannot fail
+set -uo pipefail
+cd "$(dirname "$0")" || exit 1
+
+full=0
+case ${1:-} in
+  '') ;;
+  full) full=1 ;;
+  -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  *) echo "test.sh: unknown argument '$1' (see ./test.sh --help)" >&2; exit 2 ;;
+esac
+if [ "$full" = 1 ]; then all_stages="deps release lint asan tsan fuzz lab e2e"; else all_stages="deps release lint asan tsan fuzz e2e"; fi
+stages=${MOORING_STAGES:-$all_stages}
+jobs=${MOORING_JOBS:-$(nproc)}
+fuzz_seconds=$((full ? 60 : 10))
+logs=$PWD/build/log
+mkdir -p "$logs"
+export PATH=$PATH:/usr/sbin:/sbin CTEST_OUTPUT_ON_FAILURE=1
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
+
+say() { printf '%s\n' "$@"; }
+
+quietly() {  # COMMAND...: its output goes to the stage's log and, if it fails, its end to the terminal
+  "$@" >>"$log" 2>&1 && return 0
+  say "failed: $*" "the end of $log:"
+  tail -n "${TAIL:-60}" "$log"
+  return 1
+}
+
+build() {  # PRESET [cmake -D...]
+  local preset=$1 began=$SECONDS
+  shift
+  quietly cmake --preset "$preset" "$@" && quietly cmake --build --preset "$preset" -j "$jobs" && say "built in $((SECONDS - began)) s"
+}
+
+closing_lines=()
+unit_tests() {  # PRESET
+  local output=$logs/$1-ctest.log status=0
+  ctest --test-dir "build/$1" -j "$jobs" --no-tests=error >"$output" 2>&1 || status=1
+  if [ "$status" = 0 ]; then
+    grep -E '^[0-9]+% tests passed|^Total Test time' "$output"
+  else
+    # Output of passed tests is not in the log: what is left is what went wrong.
+    grep -vE '^ *(Start +[0-9]+:|[0-9]+/[0-9]+ Test .* Passed )' "$output" | tail -n 200
+  fi
+  closing_lines+=("$(grep -E '^[0-9]+% tests passed' "$output" | tail -n 1) ($1)")
+  return "$status"
+}
+
+stage_deps() {
+  local groups="build test envoy"
+  if [ "$full" = 1 ]; then groups="$groups lab"; fi
+  # shellcheck disable=SC2086
+  packaging/dependencies.sh $groups
+}
+
+stage_release() {
+  build release -DMOORING_OPENSSL="${MOORING_OPENSSL:-bundled}" -DMOORING_WERROR=ON && unit_tests release || return 1
+  say "$(cd build/release/bin && size mooringd mooring-net 2>/dev/null | awk 'NR > 1 {printf "%s: %.1f MB of code and data\n", $6, ($1 + $2) / 1e6}')"
+}
+
+tidy_files() {  # the translation units to look at
+  local module
+  if [ "$full" = 1 ]; then
+    git ls-files '*.cc'
+    return
+  fi
+  { git diff --name-only --diff-filter=d "${MOORING_BASE:-HEAD~1}" -- '*.cc' 2>/dev/null
+    for module in core identity tls capture_client; do git ls-files "agent/$module/*.cc"; done; } | sort -u
+}
+
+tidy_one() {  # FILE MARK: runs by itself under xargs
+  local output
+  if output=$(clang-tidy-19 -p build/asan --quiet "$1" 2>/dev/null); then : >"$2"; return 0; fi
+  printf '%s\n' "$output"
+  return 1
+}
+export -f tidy_one
+
+# A file that was found clean is not looked at again until it, a header or the list of checks changes.
+tidy() {
+  local common file sum todo=() known=$PWD/build/tidy
+  mkdir -p "$known"
+  common=$({ cat .clang-tidy CMakeLists.txt; clang-tidy-19 --version; git ls-files '*.h' | xargs cat; } 2>/dev/null | sha256sum)
+  while read -r file; do
+    if ! grep -qF "$PWD/$file\"" build/asan/compile_commands.json; then continue; fi
+    sum=$({ echo "$common $file"; cat "$file"; } | sha256sum | cut -c1-32)
+    [ -e "$known/$sum" ] || todo+=("$file" "$known/$sum")
+  done < <(tidy_files)
+  say "clang-tidy: $((${#todo[@]} / 2)) files to check, the others are known to be clean or not in the build"
+  # shellcheck disable=SC2016  # expanded by the inner shell
+  [ ${#todo[@]} = 0 ] || printf '%s\n' "${todo[@]}" | xargs -n 2 -P "$jobs" bash -c 'tidy_one "$0" "$1"'
+}
+
+stage_lint() {
+  local failed=0 scripts
+  git ls-files '*.cc' '*.h' | xargs -r clang-format-19 --dry-run -Werror >"$log" 2>&1 ||
+    { say "clang-format-19 -i is due on:" "$(sed -n 's/^\([^ :]*\):[0-9:]* error:.*/  \1/p' "$log" | sort -u)"; failed=1; }
+  mapfile -t scripts < <(git ls-files | xargs grep -lE '^#!/.*(bash|/sh)$' 2>/dev/null)
+  [ ${#scripts[@]} = 0 ] || shellcheck -x -S warning "${scripts[@]}" || failed=1
+  quietly cmake --preset asan "${asan_options[@]}" && tidy || failed=1
+  return "$failed"
+}
+
+# Coverage comes from the sanitizer build: a build of its own would cost minutes for the same lines.
+profiles=$PWD/build/asan/profiles
+asan_options=("-DCMAKE_CXX_FLAGS=-fprofile-instr-generate=$profiles/%4m.profraw -fcoverage-mapping")
+
+coverage() {
+  local program programs=()
+  for program in build/asan/bin/*_test; do programs+=(-object "$program"); done
+  llvm-profdata-19 merge -sparse -o build/asan/coverage.profdata "$profiles"/*.profraw 2>>"$log" &&
+    llvm-cov-19 report -instr-profile build/asan/coverage.profdata "${programs[@]:1}" \
+      -ignore-filename-regex '(^/usr/|/tests/|/build/)' >build/asan/coverage.txt 2>>"$log" &&
+    awk '/^TOTAL/ {print "line coverage of unit and component tests: " $10 " of " $8 " lines (build/asan/coverage.txt)"}' build/asan/coverage.txt ||
+    say "line coverage: none could be computed, see $log"
+}
+
+stage_asan() {
+  rm -rf "$profiles"
+  build asan "${asan_options[@]}" && unit_tests asan || return 1
+  coverage
+}
+
+stage_tsan() { build tsan && unit_tests tsan; }
+
+fuzz_one() {  # TARGET: runs by itself under xargs
+  local name=${1%_fuzz} corpus=build/fuzz/corpus/$1 seeds output=$logs/$1.log
+  seeds=tests/fuzz/corpus/$name
+  mkdir -p "$corpus" build/fuzz/artifacts
+  [ -d "$seeds" ] || seeds=""
+  # shellcheck disable=SC2086
+  if "build/fuzz/bin/$1" -max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+    -artifact_prefix="build/fuzz/artifacts/$1-" "$corpus" $seeds >"$output" 2>&1; then
+    printf '%-32s %12s runs, none failed\n' "$1" "$(sed -n 's/^stat::number_of_executed_units: *//p' "$output")"
+  else
+    tail -n 60 "$output"
+    echo "$1 FAILED, input: build/fuzz/artifacts/$1-*"
+    return 1
+  fi
+}
+
+stage_fuzz() {
+  local targets
+  mapfile -t targets < <(cd tests/fuzz 2>/dev/null && find . -name '*_fuzz.cc' -printf '%P\n' | sed 's|\.cc$||' | sort)
+  if [ ${#targets[@]} = 0 ]; then say "there are no fuzz targets"; return 1; fi
+  quietly cmake --preset fuzz && quietly cmake --build --preset fuzz -j "$jobs" --target "${targets[@]}" || return 1
+  export -f fuzz_one
+  export logs fuzz_seconds
+  printf '%s\n' "${targets[@]}" | xargs -P "$jobs" -I{} bash -c 'fuzz_one {}'
+}
+
+stage_lab() {
+  local lab=../shared/bench envoy
+  if [ ! -x "$lab/run.sh" ]; then say "NOT MEASURED: the lab is not at $lab"; return 0; fi
+  if [ "$(id -u)" != 0 ]; then say "NOT MEASURED: the lab needs root"; return 0; fi
+  envoy=$(packaging/dependencies.sh --envoy-path)
+  LAB_PEERS=$PWD/tests/bench ENVOY=$envoy "$lab/run.sh" -p "envoy mooring" -m "check bulk rr cps mem" -w "1 2" -n 5 -t 3 -o build/lab >"$log" 2>&1 ||
+    { tail -n 40 "$log"; return 1; }
+  cat build/lab/RESULTS.md
+}
+
+stage_e2e() {
+  local output=$logs/e2e-pytest.log status=0 marks="not slow" more=()
+  if [ "$full" = 1 ]; then marks=""; fi
+  if [ "$(id -u)" != 0 ]; then say "not root: the tests in network namespaces skip themselves"; fi
+  read -ra more <<<"${MOORING_PYTEST:-}"
+  MOORING_BIN=${MOORING_BIN:-$PWD/build/release/bin} MOORING_ENVOY=$(packaging/dependencies.sh --envoy-path) PYTHONDONTWRITEBYTECODE=1 \
+    /usr/bin/python3 -m pytest tests/netns -p no:cacheprovider -v -ra --durations=10 -m "$marks" "${more[@]}" 2>&1 | tee "$output"
+  status=${PIPESTATUS[0]}
+  closing_lines+=("$(tail -n 1 "$output")")
+  return "$status"
+}
+
+table=() failed=0
+for stage in $stages; do
+  declare -F "stage_$stage" >/dev/null || { say "test.sh: no stage '$stage' ($all_stages lab)" >&2; exit 2; }
+  printf '\n==> %s\n' "$stage"
+  log=$logs/$stage.log began=$SECONDS result=passed
+  : >"$log"
+  "stage_$stage" || { result=FAILED; failed=1; }
+  table+=("$(printf '%-8s %6s s  %s' "$stage" $((SECONDS - began)) "$result")")
+  if [ "$stage $result" = "deps FAILED" ]; then break; fi
+done
+
+table+=("$(printf '%-8s %6s s  %s' all $SECONDS "$([ $failed = 0 ] && echo passed || echo FAILED)")")
+printf '\nstage      time\n'
+printf '%s\n' "${table[@]}" "" "${closing_lines[@]}"
+exit $failed
