@@ -1,4 +1,5 @@
-// One record per connection, from a worker to the log's writer thread through a bounded ring that never blocks.
+// One record per connection, from a worker to the log's writer thread through a bounded ring that
+// never blocks.
 #pragma once
 
 #include <cstdint>
@@ -13,28 +14,28 @@
 
 namespace mooring::observe {
 
-enum class Direction : std::uint8_t { inbound, outbound };
+class FlightRecorder;
 
-/// What is known when a connection ends. Strings are empty where a fact does not exist. Peer-chosen text
-/// (identities, SNI) is escaped by the formatter.
+/// What is known when a connection ends. Strings are empty where a fact does not exist. Peer-chosen
+/// text (identities, SNI) is escaped by the formatter.
 struct AccessRecord {
   std::uint64_t id = 0;  // worker and sequence; joins the access log with `mooring why`
   WallTime start;
   Milliseconds duration{0};
   Direction direction = Direction::inbound;
   CloseReason reason = CloseReason::closed;
-  std::string detail;            // e.g. a TLS library's reason or an errno text
-  std::string listener;          // service or upstream name
+  std::string detail;    // e.g. a TLS library's reason or an errno text
+  std::string listener;  // service or upstream name
   std::string cluster;
-  std::string rule;              // of authorization, empty if none matched
-  std::string shadow_rule;       // what a shadow rule would have done: "deny:NAME", or empty
+  std::string rule;         // of authorization, empty if none matched
+  std::string shadow_rule;  // what a shadow rule would have done: "deny:NAME", or empty
   SocketAddress downstream_remote;
   SocketAddress downstream_local;  // the original destination
   SocketAddress upstream_remote;   // port 0: never connected
   SocketAddress upstream_local;
-  std::string local_identity;    // our SPIFFE ID
-  std::string peer_identity;     // the other host's
-  std::string tls_version;       // "TLSv1.3", empty for plain text
+  std::string local_identity;  // our SPIFFE ID
+  std::string peer_identity;   // the other host's
+  std::string tls_version;     // "TLSv1.3", empty for plain text
   std::string tls_cipher;
   std::string sni;
   bool tls_resumed = false;
@@ -44,25 +45,40 @@ struct AccessRecord {
 };
 
 struct AccessLogOptions {
-  std::string file;           // "/dev/stdout" writes to standard output
+  std::string
+      file;  // "/dev/stdout": standard output; empty: no line is written, `recorder` is still fed
   bool json = true;
-  std::string template_text;  // used when json is false; Envoy's %COMMAND% names; empty: Envoy's TCP default
+  std::string
+      template_text;  // used when json is false; Envoy's %COMMAND% names; empty: kDefaultTemplate
+  FlightRecorder* recorder =
+      nullptr;              // is given each refused or broken connection; outlives the log
+  Milliseconds retry{500};  // between attempts on an output that fails (disk full)
 };
 
-/// Owns the writer thread. Workers call log(); the ring holds kRecords, beyond that records are dropped and counted.
+/// Owns the writer thread. Workers call log(); the ring holds kRecords, beyond that records are
+/// dropped and counted. While the output does not take lines (a stopped reader, a full disk),
+/// kPendingBytes of them wait, further ones are dropped and counted, and `recorder` is fed all the
+/// same.
 class AccessLog {
  public:
   static constexpr std::size_t kRecords = 1024;
+  static constexpr std::size_t kPendingBytes = 256 * 1024;
   /// Fails when the file cannot be opened or the template names an unknown command.
   [[nodiscard]] static Checked<std::unique_ptr<AccessLog>> make(const AccessLogOptions& options);
+  /// Writes what waits, for at most a second.
   virtual ~AccessLog() = default;
 
-  /// From any worker; never blocks for the reader or the disk. False: dropped.
+  /// From any thread; never blocks for the reader or the disk. False: dropped.
   virtual bool log(AccessRecord record) noexcept = 0;
+  /// Lines that were lost, in the ring or for want of an output that takes them.
   [[nodiscard]] virtual std::uint64_t dropped() const noexcept = 0;
+  /// Lines that the output took whole.
   [[nodiscard]] virtual std::uint64_t written() const noexcept = 0;
-  /// Opens the file anew (logrotate); control thread.
-  virtual void reopen() = 0;
+  /// Times that the output failed, e.g. for a full disk; each attempt counts.
+  [[nodiscard]] virtual std::uint64_t failures() const noexcept = 0;
+  /// Opens the file anew (logrotate), soon, on the writer's thread. Where that fails the old file
+  /// stays in use.
+  virtual void reopen() noexcept = 0;
 };
 
 }  // namespace mooring::observe

@@ -1,10 +1,11 @@
-// Counters of the data path under Envoy's names. Each block has one writer, its worker; the control thread reads
-// it while it changes. Blocks are made by the control thread before a snapshot goes out, keyed by name, and outlive
-// snapshots.
+// Counters of the data path under Envoy's names. Each block has one writer, its worker; the control
+// thread reads it while it changes. Blocks are made by the control thread before a snapshot goes
+// out, keyed by name, and outlive snapshots.
 #pragma once
 
 #include <array>
 #include <atomic>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -27,21 +28,47 @@ class Counter {
     value_.store(value_.load(std::memory_order_relaxed) - count, std::memory_order_relaxed);
   }
   void set(std::uint64_t value) noexcept { value_.store(value, std::memory_order_relaxed); }
-  [[nodiscard]] std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t value() const noexcept {
+    return value_.load(std::memory_order_relaxed);
+  }
 
  private:
   std::atomic<std::uint64_t> value_{0};
 };
 
-/// Envoy's default bucket bounds for *_ms (source/common/stats/histogram_impl.cc), +Inf last.
-inline constexpr std::array<double, 19> kMsBounds{0.5,  1,    5,    10,    25,    50,    100,    250,    500,    1000,
-                                                  2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000};
+/// Envoy's default bucket bounds (source/common/stats/histogram_impl.cc; seen in /stats/prometheus
+/// of Envoy 1.40); a value that equals a bound belongs to it. What is above the last one counts
+/// into the bucket of +Inf.
+inline constexpr std::array<double, 19> kMsBounds{0.5,
+                                                  1,
+                                                  5,
+                                                  10,
+                                                  25,
+                                                  50,
+                                                  100,
+                                                  250,
+                                                  500,
+                                                  1000,
+                                                  2500,
+                                                  5000,
+                                                  10000,
+                                                  30000,
+                                                  60000,
+                                                  300000,
+                                                  600000,
+                                                  1800000,
+                                                  3600000};
 
 class Histogram {
  public:
   void record(double value_ms) noexcept;
-  [[nodiscard]] std::uint64_t bucket(std::size_t index) const noexcept { return buckets_[index].value(); }
-  [[nodiscard]] double sum() const noexcept { return static_cast<double>(sum_us_.value()) / 1000.0; }
+  /// Not cumulative; kMsBounds.size() is the one of +Inf.
+  [[nodiscard]] std::uint64_t bucket(std::size_t index) const noexcept {
+    return buckets_[index].value();
+  }
+  [[nodiscard]] double sum() const noexcept {
+    return static_cast<double>(sum_us_.value()) / 1000.0;
+  }
 
  private:
   std::array<Counter, kMsBounds.size() + 1> buckets_;
@@ -91,13 +118,14 @@ struct ClusterStats {
   Counter membership_total;
   Counter membership_healthy;
   Counter ejections_active;
+  Counter lb_healthy_panic;  // times that every endpoint was ejected and one was tried all the same
   Histogram upstream_cx_connect_ms;
   Histogram upstream_cx_length_ms;
 };
 
 /// One per worker.
 struct WorkerStats {
-  Counter accept_paused;      // times that accepting stopped for lack of descriptors
+  Counter accept_paused;  // times that accepting stopped for lack of descriptors
   Counter handshakes_active;
   Counter access_log_dropped;
   Counter connections_active;
@@ -110,7 +138,8 @@ struct ListenerKey {
   friend auto operator<=>(const ListenerKey&, const ListenerKey&) = default;
 };
 
-/// All blocks. Control thread only; the blocks themselves are handed to their workers. Addresses are stable.
+/// All blocks. Control thread only; the blocks themselves are handed to their workers. Addresses
+/// are stable.
 class StatsRegistry {
  public:
   explicit StatsRegistry(std::size_t workers) : workers_(workers), worker_(workers) {}

@@ -1,0 +1,54 @@
+// An access-log line from a record: as JSON, or by a template with Envoy's %COMMAND% names. Pure;
+// used by the log's writer thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.h"
+#include "observe/access_log.h"
+
+namespace mooring::observe {
+
+/// In the manner of Kuma's default for TCP, with identities in the place of service names and our
+/// close reason.
+inline constexpr std::string_view kDefaultTemplate =
+    "[%START_TIME%] %RESPONSE_FLAGS% %MOORING_REASON% "
+    "%DOWNSTREAM_REMOTE_ADDRESS%(%DOWNSTREAM_PEER_URI_SAN%)->"
+    "%UPSTREAM_HOST%(%UPSTREAM_PEER_URI_SAN%) took %DURATION%ms, sent %BYTES_SENT% bytes, "
+    "received: "
+    "%BYTES_RECEIVED% bytes";
+
+/// Longest template, and longest line that a record can become before it is cut.
+inline constexpr std::size_t kMaxTemplateBytes = 8 * 1024;
+inline constexpr std::size_t kMaxLineBytes = 16 * 1024;
+
+/// A parsed template: %COMMAND%, %COMMAND(argument)%, %COMMAND:max_length%, %% for a percent sign.
+/// A command without a value prints "-", as Envoy does.
+class LogTemplate {
+ public:
+  [[nodiscard]] static Checked<LogTemplate> parse(std::string_view text);
+  /// Without a line end. No byte below 0x20 comes out of a record's text.
+  [[nodiscard]] std::string format(const AccessRecord& record) const;
+
+ private:
+  using Print = void (*)(const AccessRecord& record, const std::string& argument, std::string& out);
+  struct Part {
+    std::string literal;  // printed as it is when `print` is null
+    Print print = nullptr;
+    std::string argument;
+    std::size_t max_length = 0;  // 0: no bound
+  };
+  static Checked<Part> parse_command(std::string_view text);
+
+  std::vector<Part> parts_;
+};
+
+/// One object on one line, without a line end. Absent facts are left out.
+[[nodiscard]] std::string format_json(const AccessRecord& record);
+
+/// "2026-11-24T03:06:01.036Z".
+[[nodiscard]] std::string format_time(WallTime time);
+
+}  // namespace mooring::observe
