@@ -9,9 +9,9 @@
 
 namespace mooring::identity {
 
-/// "spiffe://trust-domain/path", normalised by being refused otherwise: lower-case trust domain of at most 255
-/// bytes of [a-z0-9.-_], path segments of [A-Za-z0-9.-_], no empty, "." or ".." segment, no trailing slash, at most
-/// 2048 bytes in all.
+/// "spiffe://trust-domain/path", normalised by being refused otherwise: lower-case trust domain of
+/// at most 255 bytes of [a-z0-9.-_], path segments of [A-Za-z0-9.-_], no empty, "." or ".."
+/// segment, no trailing slash, at most 2048 bytes in all.
 class SpiffeId {
  public:
   [[nodiscard]] static Result<SpiffeId> parse(std::string_view text);

@@ -1,0 +1,198 @@
+#include "identity/material.h"
+
+#include <openssl/bio.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "identity/path.h"
+#include "identity/peer.h"
+
+namespace mooring::identity {
+
+namespace {
+
+struct BioFree {
+  void operator()(BIO* bio) const noexcept { BIO_free(bio); }
+};
+struct StackFree {
+  void operator()(STACK_OF(X509) * stack) const noexcept { sk_X509_free(stack); }
+};
+
+tl::unexpected<Diagnostic> refuse(std::string part, std::string message, std::string hint = {}) {
+  return fail(Diagnostic{std::move(part), std::move(message), std::move(hint)});
+}
+
+Checked<std::vector<X509Ptr>> read_certificates(const std::string& part,
+                                                const std::string& pem,
+                                                std::size_t limit) {
+  auto certificates = parse_certificates(pem, limit);
+  if (certificates) return std::move(*certificates);
+  switch (certificates.error().code) {
+    case Errc::not_found:
+      return refuse(part, "there is no certificate in it", "a PEM text with BEGIN CERTIFICATE");
+    case Errc::too_large:
+      return refuse(part, fmt::format("there are more than {} certificates in it", limit));
+    default:
+      break;
+  }
+  return refuse(part, "a certificate in it is broken", "was the file copied whole?");
+}
+
+Checked<EvpPkeyPtr> read_key(const std::string& pem) {
+  if (pem.size() > static_cast<std::size_t>(std::numeric_limits<int>::max()))
+    return refuse("key", "it is too large");
+  const std::unique_ptr<BIO, BioFree> bio(
+      BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  AGENT_CHECK(bio != nullptr);
+  ERR_clear_error();
+  // Without a callback of ours the library would ask for a passphrase at the terminal.
+  bool is_encrypted = false;
+  EvpPkeyPtr key(PEM_read_bio_PrivateKey(
+      bio.get(),
+      nullptr,
+      [](char*, int, int, void* asked) noexcept {
+        *static_cast<bool*>(asked) = true;
+        return -1;
+      },
+      &is_encrypted));
+  ERR_clear_error();
+  if (key) return key;
+  if (is_encrypted)
+    return refuse("key", "it is encrypted, and an agent has nobody to ask for the passphrase");
+  return refuse(
+      "key", "there is no private key in it that can be read", "a PEM text with BEGIN PRIVATE KEY");
+}
+
+Checked<void> check_key(const EVP_PKEY& key) {
+  const int type = EVP_PKEY_get_base_id(&key);
+  const int bits = EVP_PKEY_get_bits(&key);
+  if (type == EVP_PKEY_EC || type == EVP_PKEY_ED25519) return {};
+  if (type != EVP_PKEY_RSA && type != EVP_PKEY_RSA_PSS)
+    return refuse("key", "it is neither EC, Ed25519 nor RSA");
+  if (bits < 2048)
+    return refuse("key", fmt::format("RSA with {} bits is too short; 2048 is the least", bits));
+  return {};
+}
+
+Checked<TrustBundle> build_bundle(const std::string& trust_domain, const std::string& pem) {
+  const std::string part = "bundle " + trust_domain;
+  if (!is_trust_domain(trust_domain)) {
+    return refuse(part,
+                  fmt::format("\"{}\" is no trust domain", trust_domain),
+                  "lower-case letters, digits, '.', '-', '_'");
+  }
+  auto certificates = read_certificates(part, pem, kMaxAnchors);
+  if (!certificates) return fail(certificates.error());
+  TrustBundle bundle{trust_domain, {}, {}};
+  std::size_t number = 0;
+  for (X509Ptr& certificate : *certificates) {
+    ++number;
+    if (const auto signer = check_signer(*certificate, true); !signer) {
+      return refuse(
+          part,
+          fmt::format("certificate {} cannot be a trust anchor: {}", number, signer.error().place));
+    }
+    const Fingerprint digest = fingerprint(*certificate);
+    if (bundle.contains(digest)) continue;
+    bundle.fingerprints.push_back(digest);
+    bundle.anchors.push_back(std::move(certificate));
+  }
+  return bundle;
+}
+
+// What we present must be what a peer with our bundle accepts, the dates aside.
+Checked<void> check_own_path(const Material& material) {
+  const auto own = material.bundles.find(material.id.trust_domain());
+  if (own == material.bundles.end()) {
+    return refuse("svid",
+                  fmt::format("its trust domain \"{}\" has no bundle", material.id.trust_domain()));
+  }
+  const std::unique_ptr<STACK_OF(X509), StackFree> untrusted(sk_X509_new_null());
+  AGENT_CHECK(untrusted != nullptr);
+  for (std::size_t i = 1; i < material.chain.size(); ++i)
+    sk_X509_push(untrusted.get(), material.chain[i].get());
+  const auto path = verify_path(
+      own->second, *material.chain.front(), untrusted.get(), Purpose::both, std::nullopt);
+  if (path) return {};
+  return refuse(
+      "svid",
+      fmt::format("it does not lead to the bundle of \"{}\": {}",
+                  material.id.trust_domain(),
+                  X509_verify_cert_error_string(path.error().detail)),
+      "the SVID file needs the intermediates, leaf first; the bundle needs the CA that issued it");
+}
+
+Checked<void> set_chain(Material& material, std::vector<X509Ptr> chain) {
+  material.not_before = WallTime::min();
+  material.not_after = WallTime::max();
+  for (const X509Ptr& certificate : chain) {
+    const auto span = validity(*certificate);
+    if (!span) return refuse("svid", "a certificate in it has no readable validity period");
+    material.not_before = std::max(material.not_before, span->not_before);
+    material.not_after = std::min(material.not_after, span->not_after);
+  }
+  material.chain = std::move(chain);
+  return {};
+}
+
+Checked<void> set_key(Material& material, EvpPkeyPtr key) {
+  if (auto usable = check_key(*key); !usable) return usable;
+  ERR_clear_error();
+  const bool is_pair = X509_check_private_key(material.chain.front().get(), key.get()) == 1;
+  ERR_clear_error();
+  if (!is_pair) {
+    return refuse("key",
+                  "it does not belong to the SVID",
+                  "both are replaced together; is a rotation half done?");
+  }
+  material.key = std::move(key);
+  return {};
+}
+
+}  // namespace
+
+Material::~Material() {
+  OPENSSL_cleanse(ticket_keys.data(), ticket_keys.size());
+}
+
+bool TrustBundle::contains(const Fingerprint& anchor) const noexcept {
+  return std::find(fingerprints.begin(), fingerprints.end(), anchor) != fingerprints.end();
+}
+
+Checked<MaterialPtr> build_material(const MaterialText& text) {
+  prepare_library();
+  auto chain = read_certificates("svid", text.svid_pem, kMaxChainCertificates);
+  if (!chain) return fail(chain.error());
+  auto id = leaf_identity(*chain->front(), Purpose::both);
+  if (!id)
+    return refuse("svid",
+                  fmt::format("its first certificate is no X.509-SVID: {}", id.error().place));
+  auto key = read_key(text.key_pem);
+  if (!key) return fail(key.error());
+
+  auto material = std::make_shared<Material>(std::move(*id));
+  if (auto done = set_chain(*material, std::move(*chain)); !done) return fail(done.error());
+  if (auto done = set_key(*material, std::move(*key)); !done) return fail(done.error());
+  for (const auto& [trust_domain, pem] : text.bundle_pems) {
+    auto bundle = build_bundle(trust_domain, pem);
+    if (!bundle) return fail(bundle.error());
+    material->bundles.emplace(trust_domain, std::move(*bundle));
+  }
+  if (auto done = check_own_path(*material); !done) return fail(done.error());
+  AGENT_CHECK(RAND_bytes(material->ticket_keys.data(),
+                         static_cast<int>(material->ticket_keys.size())) == 1);
+  return material;
+}
+
+}  // namespace mooring::identity

@@ -1,0 +1,24 @@
+// The rules of the X.509-SVID specification for one certificate. Pure; paths are path.h's.
+#pragma once
+
+#include <cstdint>
+
+#include "core/result.h"
+#include "identity/spiffe_id.h"
+#include "identity/x509.h"
+
+namespace mooring::identity {
+
+/// What the holder of a leaf is about to act as.
+enum class Purpose : std::uint8_t { client, server, both };
+
+/// The one SPIFFE ID of a leaf that may be used for `purpose`. Fails with bad_certificate; the
+/// error's place is the rule that was broken, in words ("more than one URI SAN"). Validity and
+/// signatures are not looked at.
+[[nodiscard]] Result<SpiffeId> leaf_identity(x509_st& leaf, Purpose purpose);
+
+/// May this certificate sign others: a CA with keyCertSign (X.509-SVID §3.2). A trust anchor need
+/// not be an SVID, so that it may lack the key usage extension; `is_anchor` allows that.
+[[nodiscard]] Result<void> check_signer(x509_st& signer, bool is_anchor);
+
+}  // namespace mooring::identity
