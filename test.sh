@@ -110,6 +110,7 @@ tidy() {
 
 stage_lint() {
   local failed=0 scripts
+  if [ -z "$(git ls-files '*.cc')" ]; then say "git lists no sources here: nothing was looked at"; return 1; fi
   git ls-files '*.cc' '*.h' | xargs -r clang-format-19 --dry-run -Werror >"$log" 2>&1 ||
     { say "clang-format-19 -i is due on:" "$(sed -n 's/^\([^ :]*\):[0-9:]* error:.*/  \1/p' "$log" | sort -u)"; failed=1; }
   mapfile -t scripts < <(git ls-files | xargs grep -lE '^#!/.*(bash|/sh)$' 2>/dev/null)
