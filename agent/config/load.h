@@ -18,11 +18,13 @@ struct SourceText {
   std::string text;
 };
 
-/// The main file and `conf.d/*.toml` beside it, in name order. Every problem that can be found is in the list, each
-/// with "file:line:column" as its path and the nearest valid key as its hint.
+/// The main file and `conf.d/*.toml` beside it, in name order. Every problem that can be found is
+/// in the list, each with "file:line:column" as its path and the nearest valid key as its hint.
 [[nodiscard]] tl::expected<AgentConfig, std::vector<Diagnostic>> load(const std::string& main_file);
 
-/// The pure part of load(): no file is touched, except that nothing is checked about the files named in the text.
-[[nodiscard]] tl::expected<AgentConfig, std::vector<Diagnostic>> parse(const std::vector<SourceText>& sources);
+/// The pure part of load(): no file is touched, except that nothing is checked about the files
+/// named in the text.
+[[nodiscard]] tl::expected<AgentConfig, std::vector<Diagnostic>> parse(
+    const std::vector<SourceText>& sources);
 
 }  // namespace mooring::config

@@ -1,5 +1,5 @@
-// The static configuration as values: what agent.toml and conf.d/*.toml say, validated, with defaults filled in.
-// Who owns it: the caller of load(). Deeply immutable once published.
+// The static configuration as values: what agent.toml and conf.d/*.toml say, validated, with
+// defaults filled in. Who owns it: the caller of load(). Deeply immutable once published.
 #pragma once
 
 #include <chrono>
@@ -41,7 +41,8 @@ struct Identity {
 
 enum class TlsMode : std::uint8_t { strict, permissive };
 
-/// An exact SPIFFE ID, or every ID below a path: "spiffe://td/team/*" is held as {"spiffe://td/team/", true}.
+/// An exact SPIFFE ID, or every ID below a path: "spiffe://td/team/*" is held as
+/// {"spiffe://td/team/", true}.
 struct SpiffePattern {
   std::string text;
   bool is_prefix = false;
@@ -59,7 +60,8 @@ struct Service {
   std::optional<SocketAddress> listen;  // bind here instead of capturing `port`; needs `target`
   std::vector<SpiffePattern> allow;
   std::vector<SpiffePattern> deny;
-  std::vector<SpiffePattern> shadow_allow;  // what an allow list would let in; only logged and counted
+  std::vector<SpiffePattern>
+      shadow_allow;  // what an allow list would let in; only logged and counted
   std::vector<SpiffePattern> shadow_deny;
   Milliseconds idle_timeout{0};  // 0: none
 
@@ -87,15 +89,15 @@ enum class LbPolicy : std::uint8_t { round_robin, least_connections };
 /// [[upstream]]: something that applications on this host call.
 struct Upstream {
   std::string name;
-  std::vector<Destination> addresses;      // what the applications dial
+  std::vector<Destination> addresses;  // what the applications dial
   std::vector<std::uint16_t> ports;
   std::vector<EndpointAddress> endpoints;  // empty: the address that was dialled
   std::vector<SpiffePattern> spiffe_ids;   // who may answer; never empty
   std::string sni;                         // empty: none is sent
   LbPolicy lb_policy = LbPolicy::round_robin;
   Milliseconds connect_timeout{5000};
-  std::uint32_t connect_attempts = 3;      // endpoints tried for one connection
-  Milliseconds idle_timeout{0};            // 0: none
+  std::uint32_t connect_attempts = 3;  // endpoints tried for one connection
+  Milliseconds idle_timeout{0};        // 0: none
 
   friend bool operator==(const Upstream&, const Upstream&) = default;
 };
@@ -105,12 +107,13 @@ enum class OnAgentDeath : std::uint8_t { open, closed };
 
 /// [capture]: what is intercepted. Bounded by the root-owned capture.toml.
 struct Capture {
-  bool enabled = false;                     // apply at start
+  bool enabled = false;  // apply at start
   std::uint16_t outbound_port = 15001;
   std::uint16_t inbound_port = 15006;
   std::vector<IpPrefix> exclude_addresses;  // never captured, beyond the built-in exclusions
   std::vector<std::uint16_t> exclude_ports;
-  OtherTraffic other = OtherTraffic::pass;  // outbound connections that were captured and match no upstream
+  OtherTraffic other =
+      OtherTraffic::pass;  // outbound connections that were captured and match no upstream
   OnAgentDeath outbound_on_agent_death = OnAgentDeath::open;
   OnAgentDeath permissive_on_agent_death = OnAgentDeath::open;
   OnAgentDeath strict_on_agent_death = OnAgentDeath::closed;
@@ -168,7 +171,8 @@ struct Logging {
 /// [admin]
 struct Admin {
   std::string socket = "/run/mooring/admin.sock";
-  std::optional<SocketAddress> metrics;  // Prometheus; default 127.0.0.1:15090
+  std::optional<SocketAddress> metrics =
+      SocketAddress{IpAddress::v4(0x7f000001), 15090};  // Prometheus; "off": none
 
   friend bool operator==(const Admin&, const Admin&) = default;
 };

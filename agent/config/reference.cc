@@ -1,0 +1,49 @@
+#include "config/reference.h"
+
+#include <fmt/format.h>
+
+#include "config/schema.h"
+
+namespace mooring::config {
+
+namespace {
+
+std::string range_of(const Option& option) {
+  if (option.bounds.max == 0) return "";
+  if (!option.bounds_are_durations)
+    return fmt::format(" ({} to {})", option.bounds.min, option.bounds.max);
+  return fmt::format(" ({} to {})",
+                     show_duration(Milliseconds(option.bounds.min)),
+                     show_duration(Milliseconds(option.bounds.max)));
+}
+
+std::string default_of(const Option& option) {
+  if (option.presence == Presence::required) return "required";
+  const std::string text = option.default_text();
+  return text.empty() ? "none" : fmt::format("`{}`", text);
+}
+
+}  // namespace
+
+std::string reference_markdown() {
+  std::string text;
+  for (const Section& section : sections()) {
+    const std::string header =
+        section.is_list ? fmt::format("[[{}]]", section.name) : fmt::format("[{}]", section.name);
+    text += fmt::format("### {}\n\n{}\n\n", header, section.help);
+    if (section.options.empty()) continue;
+    text += "| key | value | default | meaning |\n| --- | --- | --- | --- |\n";
+    for (const Option& option : section.options) {
+      text += fmt::format("| `{}` | {}{} | {} | {} |\n",
+                          option.key,
+                          option.type_name(),
+                          range_of(option),
+                          default_of(option),
+                          option.help);
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace mooring::config
