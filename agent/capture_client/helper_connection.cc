@@ -1,0 +1,134 @@
+#include "capture_client/helper_connection.h"
+
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <cerrno>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "capture_client/transport.h"
+
+namespace mooring::capture_client {
+
+namespace {
+
+constexpr time_t kAnswerSeconds = 5;
+
+Diagnostic explain(const std::string& path, const Error& error) {
+  switch (error.code) {
+    case Errc::not_found:
+    case Errc::refused:
+      return {path, "the capture helper does not answer", "is mooring-net running?"};
+    case Errc::permission:
+      return {path,
+              "this user may not talk to the capture helper",
+              "run as root or as a member of the socket's group"};
+    case Errc::timed_out:
+      return {
+          path, fmt::format("the capture helper did not answer within {} s", kAnswerSeconds), ""};
+    case Errc::unsupported:
+      return {path,
+              "the capture helper speaks another protocol version",
+              "restart mooring-net after an upgrade"};
+    default:
+      return {path, describe(error), ""};
+  }
+}
+
+}  // namespace
+
+Checked<HelperConnection> HelperConnection::open(const std::string& socket_path, Role role) {
+  auto fd = connect_helper(socket_path, true);
+  if (!fd) return fail(explain(socket_path, fd.error()));
+  const timeval limit{kAnswerSeconds, 0};
+  ::setsockopt(fd->get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  ::setsockopt(fd->get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  HelperConnection connection;
+  connection.fd_ = std::move(*fd);
+  connection.path_ = socket_path;
+  auto answer = connection.ask(Hello{role, MOORING_VERSION});
+  if (!answer) return fail(answer.error());
+  if (const auto* welcome = std::get_if<Welcome>(&*answer)) connection.welcome_ = *welcome;
+  return connection;
+}
+
+Checked<Body> HelperConnection::ask(Body request, std::vector<UniqueFd>* descriptors) {
+  const std::uint32_t id = next_id_++;
+  if (const auto sent = send_message(fd_.get(), {id, std::move(request)}); !sent) {
+    return fail(explain(path_, sent.error()));
+  }
+  for (;;) {
+    auto received = receive_message(fd_.get());
+    if (!received) return fail(explain(path_, received.error()));
+    if (received->message.id != id) continue;  // a notice
+    if (auto* refused = std::get_if<Refused>(&received->message.body)) {
+      return fail(Diagnostic{"mooring-net", refused->text, ""});
+    }
+    if (descriptors != nullptr) *descriptors = std::move(received->descriptors);
+    return std::move(received->message.body);
+  }
+}
+
+Checked<std::vector<Listener>> HelperConnection::get_listeners(const GetListeners& request) {
+  std::vector<UniqueFd> descriptors;
+  auto answer = ask(request, &descriptors);
+  if (!answer) return fail(answer.error());
+  const auto* set = std::get_if<ListenerSet>(&*answer);
+  if (set == nullptr || set->listeners.size() != descriptors.size()) {
+    return fail(Diagnostic{path_, "the capture helper gave an answer that does not fit", ""});
+  }
+  std::vector<Listener> listeners;
+  for (std::size_t i = 0; i < descriptors.size(); ++i) {
+    listeners.push_back({set->listeners[i], std::move(descriptors[i])});
+  }
+  return listeners;
+}
+
+Checked<void> HelperConnection::set_plan(const InterceptConfig& config) {
+  if (const auto ok = check_bounds(config); !ok) {
+    return fail(Diagnostic{"capture", describe(ok.error()), ""});
+  }
+  auto answer = ask(SetPlan{config});
+  if (!answer) return fail(answer.error());
+  return {};
+}
+
+Checked<void> HelperConnection::drop() {
+  auto answer = ask(Drop{});
+  if (!answer) return fail(answer.error());
+  return {};
+}
+
+Checked<Status> HelperConnection::status() {
+  auto answer = ask(GetStatus{});
+  if (!answer) return fail(answer.error());
+  if (auto* status = std::get_if<Status>(&*answer)) return std::move(*status);
+  return fail(Diagnostic{path_, "the capture helper gave an answer that does not fit", ""});
+}
+
+std::string describe(const Status& status) {
+  std::string out = fmt::format("capture   {}", to_string(status.state));
+  if (!status.table.empty())
+    out += fmt::format(" ({}{})", status.table, status.is_owned ? ", owned" : "");
+  out += fmt::format("\nbackend   {}", status.backend);
+  out += status.agent_pid == 0
+             ? "\nagent     not connected"
+             : fmt::format("\nagent     pid {} uid {}", status.agent_pid, status.agent_uid);
+  if (status.config) {
+    out += fmt::format("\nplan      {} outbound targets, {} inbound ports, other traffic {}",
+                       status.config->outbound.size(),
+                       status.config->inbound.size(),
+                       status.config->other == OtherTraffic::pass ? "passes" : "is refused");
+  }
+  if (status.has_guard) out += "\nguard     in place for what stays closed without the agent";
+  if (status.is_draining) out += "\ndraining  connections redirected before are still alive";
+  if (status.repairs > 0)
+    out += fmt::format("\nrepairs   {} of rules that another program changed", status.repairs);
+  if (status.openings > 0) out += fmt::format("\nopenings  {} without an agent", status.openings);
+  if (!status.problem.empty()) out += fmt::format("\nproblem   {}", status.problem);
+  return out + "\n";
+}
+
+}  // namespace mooring::capture_client

@@ -1,0 +1,31 @@
+// One message over a unix SEQPACKET socket, with the descriptors that travel beside it. Any thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "capture_client/messages.h"
+#include "core/fd.h"
+#include "core/result.h"
+
+namespace mooring::capture_client {
+
+/// Connects without blocking for long: a unix connect either succeeds, fails or finds the backlog
+/// full.
+[[nodiscard]] Result<UniqueFd> connect_helper(const std::string& socket_path, bool is_blocking);
+
+/// Fails with exhausted if the socket's buffer is full (non-blocking), closed or reset if the peer
+/// is gone.
+[[nodiscard]] Result<void> send_message(int fd,
+                                        const Message& message,
+                                        const std::vector<int>& descriptors = {});
+
+struct Received {
+  Message message;
+  std::vector<UniqueFd> descriptors;
+};
+/// Fails with timed_out where nothing is there (non-blocking) or came in time (SO_RCVTIMEO), closed
+/// at the end of the stream, and as decode() does. Descriptors of a message that fails are closed.
+[[nodiscard]] Result<Received> receive_message(int fd);
+
+}  // namespace mooring::capture_client

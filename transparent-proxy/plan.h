@@ -1,0 +1,81 @@
+// Decides what to capture: from what is wanted and what the host is like to a plan without
+// contradictions. Pure; the helper and `mooring capture plan` call the same function.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "capture_client/intercept_config.h"
+#include "core/address.h"
+#include "core/result.h"
+
+namespace mooring::transparent_proxy {
+
+using capture_client::InterceptConfig;
+using capture_client::OnAgentDeath;
+using capture_client::OtherTraffic;
+
+/// What a plan depends on beyond the wish. Gathered by gather_facts() in facts.h.
+struct HostFacts {
+  std::uint32_t agent_uid = 0;
+  std::string boot_suffix;  // 8 hex digits, new at every boot; part of every name we give
+  std::vector<IpAddress> resolvers;
+  std::vector<std::uint16_t> sshd_ports;
+  std::vector<IpAddress> ssh_peers;  // other ends of the SSH connections to this host
+
+  friend bool operator==(const HostFacts&, const HostFacts&) = default;
+};
+
+/// Destinations of one family that share their ports and their fate: every prefix with every port.
+struct OutboundGroup {
+  bool is_v6 = false;
+  OnAgentDeath on_agent_death = OnAgentDeath::open;
+  std::vector<IpPrefix> prefixes;    // sorted, disjoint
+  std::vector<std::uint16_t> ports;  // sorted
+
+  friend bool operator==(const OutboundGroup&, const OutboundGroup&) = default;
+};
+
+struct Plan {
+  std::string boot_suffix;
+  std::uint32_t agent_uid = 0;
+  std::uint16_t outbound_port = 0;
+  std::uint16_t inbound_port = 0;
+  std::vector<IpPrefix> never;             // outbound destinations, both families: sorted, disjoint
+  std::vector<IpPrefix> resolvers;         // ports 53 and 853 of these are never captured
+  std::vector<std::uint16_t> never_ports;  // outbound
+  std::vector<OutboundGroup> outbound;
+  bool refuse_other = false;
+  OnAgentDeath other_on_agent_death = OnAgentDeath::open;
+  std::vector<std::uint16_t> inbound_open;    // sorted; by what happens when the agent is gone
+  std::vector<std::uint16_t> inbound_closed;  // sorted
+  std::vector<std::string> notes;             // what was left out and why, for people
+
+  [[nodiscard]] bool captures_outbound() const noexcept {
+    return refuse_other || !outbound.empty();
+  }
+  [[nodiscard]] bool captures_inbound() const noexcept {
+    return !inbound_open.empty() || !inbound_closed.empty();
+  }
+  [[nodiscard]] bool captures_anything() const noexcept {
+    return captures_outbound() || captures_inbound();
+  }
+  /// Something that stays refused while the agent is gone.
+  [[nodiscard]] bool guards_anything() const noexcept;
+  /// Something that is let through while the agent is gone.
+  [[nodiscard]] bool opens_anything() const noexcept;
+
+  friend bool operator==(const Plan&, const Plan&) = default;
+};
+
+/// Fails for what can never be captured (loopback, link-local, multicast, the metadata addresses,
+/// sshd's and DHCP's ports) or contradicts itself. An SSH peer inside a wider target is left out;
+/// one that is a target by its own address is captured, because leaving it out would send that
+/// upstream's traffic in the clear.
+[[nodiscard]] Checked<Plan> plan(const InterceptConfig& config, const HostFacts& facts);
+
+/// The part that is still refused when the agent is gone: what the guard table covers.
+[[nodiscard]] bool is_closed(OnAgentDeath fate) noexcept;
+
+}  // namespace mooring::transparent_proxy
