@@ -10,6 +10,7 @@
 What a host runs sees its own /etc, /run and host name (tests/support/hosts.sh), so the programs use their default paths.
 """
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -28,6 +29,7 @@ SUPPORT = ROOT / "tests/support"
 BINARIES = pathlib.Path(os.environ.get("MOORING_BIN", ROOT / "build/release/bin"))
 TRUST_DOMAIN = "shop.test"
 AGENT_UID, HELPER_UID = 64101, 64102  # as in hosts.sh; nobody else's
+IDLE_SECONDS = float(os.environ.get("MOORING_IDLE_SECONDS", "300"))
 SLOW = os.environ.get("MOORING_SLOW") == "1"
 
 
@@ -275,6 +277,13 @@ class Host:
     def reload(self):
         self.agent.signal(signal.SIGHUP)
 
+    def reload_and_wait(self, succeeds=True):
+        """Returns when the agent has counted the reload as done, or as failed."""
+        result = "accepted" if succeeds else "rejected"
+        before = self.metric("mooring_config_reloads_total", result=result)
+        self.reload()
+        wait_until(lambda: self.metric("mooring_config_reloads_total", result=result) > before, f"{self.name}: reload {result}")
+
     # -- what they say
 
     def access_log(self, file=None):
@@ -361,8 +370,10 @@ class Capture:
 
 
 class Lab:
+    _count = itertools.count()
+
     def __init__(self):
-        self.tag = f"mt{os.getpid()}"
+        self.tag = f"mt{os.getpid()}n{next(Lab._count)}"
         self.switch = f"{self.tag}sw"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mooring-e2e.", dir="/var/tmp"))
         self.folder.chmod(0o755)
@@ -402,3 +413,60 @@ class Lab:
 
     def __exit__(self, *_):
         self.close()
+
+
+class Pair:
+    """The smallest mesh: `web` calls the service `echo` at db:7000. Nothing listens at db:7001, which is a service too."""
+
+    PORT, UNUSED_PORT = 7000, 7001
+
+    def __init__(self, lab, start=True, **tables):
+        self.lab = lab
+        self.web, self.db = lab.host("web"), lab.host("db")
+        self.tables = tables
+        self.configure_web()
+        self.configure_db()
+        if start:
+            self.db.start()
+            self.web.start()
+
+    def configure_web(self, **more):
+        self.web.configure(upstream("db", self.db, [self.PORT, self.UNUSED_PORT], **more), **self.tables)
+
+    def configure_db(self, **rules):
+        rules.setdefault("allow", [self.web.id])
+        self.db.configure(service("echo", self.PORT, **rules), service("unused", self.UNUSED_PORT, **rules), **self.tables)
+
+    def server(self, handler=traffic.echo, **options):
+        return self.db.server(self.PORT, handler, **options)
+
+    def connect(self, family=4, **options):
+        return self.web.connect(self.db.ip if family == 4 else self.db.ip6, self.PORT, **options)
+
+    def outcome(self, family=4, **options):
+        return self.web.outcome(self.db.ip if family == 4 else self.db.ip6, self.PORT, **options)
+
+
+class IdleConnection:
+    """A connection that has carried a few bytes and then nothing."""
+
+    def __init__(self):
+        self.lab = Lab()
+        try:
+            pair = Pair(self.lab)
+            self.server = pair.server()
+            self.client = pair.connect()
+            self.client.sendall(b"before")
+            traffic.receive_exactly(self.client, 6)
+        except BaseException:
+            self.lab.close()
+            raise
+        self._since = time.monotonic()
+
+    def wait(self):
+        time.sleep(max(0.0, IDLE_SECONDS - (time.monotonic() - self._since)))
+
+    def close(self):
+        self.client.close()
+        self.server.stop()
+        self.lab.close()
