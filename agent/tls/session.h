@@ -1,5 +1,6 @@
-// TLS as bytes in, bytes out: contexts made from identity material, and a session per connection. A worker's
-// contexts and sessions share its scratch; a session holds no socket and, while idle, no buffer.
+// TLS as bytes in, bytes out: contexts made from identity material, and a session per connection. A
+// worker's contexts and sessions share its scratch; a session holds no socket and, while idle, no
+// buffer.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +30,7 @@ struct PeerMatcher {
 struct Parameters {
   bool tls13_only = false;
   std::vector<std::string> ciphers;  // IANA names; empty: AES-128-GCM, AES-256-GCM, CHACHA20
-  std::vector<std::string> groups;   // empty: X25519, P-256
+  std::vector<std::string> groups;   // X25519, P-256, P-384, P-521; empty: the first two
   bool resumption = true;
 
   friend bool operator==(const Parameters&, const Parameters&) = default;
@@ -38,15 +39,15 @@ struct Parameters {
 /// Why a handshake or a session failed; proxy maps it to a CloseReason.
 enum class Failure : std::uint8_t {
   none,
-  protocol,             // the peer broke TLS or nothing in common
+  protocol,  // the peer broke TLS or nothing in common
   no_peer_certificate,
   untrusted,
-  expired,              // expired or not yet valid
-  bad_identity,         // X.509-SVID rules broken
+  expired,       // expired or not yet valid
+  bad_identity,  // X.509-SVID rules broken
   unexpected_peer,
-  peer_alert,           // the peer refused us by an alert
-  truncated,            // end of stream without close_notify
-  plaintext,            // server: the first bytes are no TLS record
+  peer_alert,  // the peer refused us by an alert
+  truncated,   // end of stream without close_notify
+  plaintext,   // server: the first bytes are no TLS record
 };
 [[nodiscard]] const char* to_string(Failure failure) noexcept;
 
@@ -56,17 +57,21 @@ struct PeerInfo {
   std::string trust_domain;
   identity::Fingerprint trust_anchor{};  // that ended the verified path
   WallTime not_after;                    // of the peer's chain
-  std::string version;                   // "TLSv1.3"
-  std::string cipher;                    // "TLS_AES_128_GCM_SHA256"
-  std::string sni;
-  std::string alpn;
+  const char* version = "";              // "TLSv1.3"; static storage
+  const char* cipher = "";               // "TLS_AES_128_GCM_SHA256"; static storage
+  std::string sni;                       // server: as the client asked
+  std::string alpn;                      // server: the client's first offer; never selected
   bool resumed = false;
 };
 
-/// Per worker. Where ciphertext that a session produced is collected and plaintext is decrypted to; valid until the
-/// next call on any session of the worker.
+/// Per worker, outlives its contexts and sessions. Where ciphertext that a session produced is
+/// collected and plaintext is decrypted to. `plain` of a step stays valid until the next feed(),
+/// `to_peer` until the next call of any kind, on any session of the worker: what one session
+/// decrypted may be handed to another's write().
 class Scratch {
  public:
+  /// A feed() of at most this many bytes of ciphertext never answers `more`; a write() takes at
+  /// most this many.
   static constexpr std::size_t kPlainBytes = 256 * 1024;
   Scratch();
   ~Scratch();
@@ -84,32 +89,40 @@ enum class Role : std::uint8_t { client, server };
 
 class Session;
 
-/// One SSL_CTX for one material, role and parameter set; belongs to one worker. A client context also keeps the
-/// sessions to resume, per endpoint key, bounded.
+/// One SSL_CTX for one material, role and parameter set; belongs to one worker. A client context
+/// also keeps the sessions to resume, per endpoint key, bounded. Sessions may outlive the context
+/// that made them.
 class Context {
  public:
-  [[nodiscard]] static Result<std::unique_ptr<Context>> make(Role role, identity::MaterialPtr material,
-                                                             const Parameters& parameters, Scratch& scratch,
+  /// Fails with unsupported for a cipher or group name, bad_certificate for material that the
+  /// library refuses.
+  [[nodiscard]] static Result<std::unique_ptr<Context>> make(Role role,
+                                                             identity::MaterialPtr material,
+                                                             const Parameters& parameters,
+                                                             Scratch& scratch,
                                                              const Clock& clock);
   virtual ~Context() = default;
 
   struct ClientOptions {
-    std::string_view sni;                        // empty: none
-    std::string_view alpn = "kuma";              // offered; empty: none
-    std::span<const PeerMatcher> expected_peers;  // outlives the handshake
-    std::string_view resume_key;                 // cluster and endpoint: sessions are kept under it
+    std::string_view sni;            // empty: none
+    std::string_view alpn = "kuma";  // offered; empty: none
+    std::span<const PeerMatcher>
+        expected_peers;           // outlives the handshake; empty: any peer of a trusted domain
+    std::string_view resume_key;  // cluster and endpoint: sessions are kept under it; empty: none
   };
-  [[nodiscard]] virtual Result<std::unique_ptr<Session>> make_client(const ClientOptions& options) = 0;
+  [[nodiscard]] virtual Result<std::unique_ptr<Session>> make_client(
+      const ClientOptions& options) = 0;
   [[nodiscard]] virtual Result<std::unique_ptr<Session>> make_server() = 0;
 };
 
 /// What a step of a session yields. `to_peer` and `plain` point into the worker's Scratch.
 struct Step {
-  Bytes to_peer;        // send these first, whatever else is said
-  Bytes plain;          // decrypted
+  Bytes to_peer;                // send these first, whatever else is said
+  Bytes plain;                  // decrypted
   bool handshake_done = false;  // true once: in the step that completes the handshake
   bool peer_closed = false;     // close_notify has come
-  bool more = false;            // input is not exhausted: Scratch was full; call feed({}) again after using `plain`
+  bool more =
+      false;  // Scratch was full: use `plain`, then call feed({}); the input must still be there
   Failure failure = Failure::none;
   std::int32_t library_code = 0;  // ERR_GET_REASON, for the log
 };
@@ -120,8 +133,8 @@ class Session {
 
   /// Client: begins the handshake. Server: nothing to send.
   virtual Step start() = 0;
-  /// Ciphertext from the peer; all of it is consumed unless `more` is set. After a failure the session is only to be
-  /// destroyed, once `to_peer` (the alert) has been sent.
+  /// Ciphertext from the peer; all of it is consumed unless `more` is set. After a failure the
+  /// session is only to be destroyed, once `to_peer` (the alert) has been sent.
   virtual Step feed(Bytes cipher) = 0;
   /// Encrypts all of `plain` (at most Scratch::kPlainBytes).
   virtual Step write(Bytes plain) = 0;

@@ -1,0 +1,190 @@
+#include "tls/context.h"
+
+#include <openssl/err.h>
+#include <openssl/x509.h>
+
+#include <algorithm>
+
+#include "tls/parameters.h"
+#include "tls/session_impl.h"
+
+namespace mooring::tls {
+
+namespace {
+
+// Chain and handshake of a peer, in bytes: eight certificates of 4 KiB.
+constexpr long kMaxChainBytes = 32 * 1024;
+constexpr unsigned char kSessionIdContext[] =
+    "mooring";  // constant: the ticket keys tell identities apart
+constexpr unsigned char kOfferedAlpn[] = {4, 'k', 'u', 'm', 'a'};
+
+SessionImpl& running(void* core) noexcept {
+  return *static_cast<ContextCore*>(core)->scratch.running;
+}
+
+int on_verify(X509_STORE_CTX* store, void* core) noexcept {
+  return running(core).on_verify(*store) ? 1 : 0;
+}
+
+int on_client_alpn(SSL*,
+                   const unsigned char**,
+                   unsigned char*,
+                   const unsigned char* offered,
+                   unsigned int bytes,
+                   void* core) noexcept {
+  running(core).on_client_alpn({reinterpret_cast<const char*>(offered), bytes});
+  return SSL_TLSEXT_ERR_NOACK;  // Envoy's mesh listeners select none, and so do we
+}
+
+int on_ticket_made(SSL*, void* core) noexcept {
+  return running(core).on_ticket_made() ? 1 : 0;
+}
+
+SSL_TICKET_RETURN on_ticket_read(SSL*,
+                                 SSL_SESSION* session,
+                                 const unsigned char*,
+                                 std::size_t,
+                                 SSL_TICKET_STATUS status,
+                                 void* core) noexcept {
+  if (status == SSL_TICKET_EMPTY || status == SSL_TICKET_NO_DECRYPT)
+    return SSL_TICKET_RETURN_IGNORE_RENEW;
+  if (!running(core).on_ticket_read(*session)) return SSL_TICKET_RETURN_IGNORE_RENEW;
+  return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
+// Returns 1 when it keeps the reference.
+int on_new_session(SSL* ssl, SSL_SESSION* session) noexcept {
+  void* core = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+  return running(core).on_new_session(session) ? 1 : 0;
+}
+
+std::uint64_t options() noexcept {
+  std::uint64_t wanted = SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+                         SSL_OP_CIPHER_SERVER_PREFERENCE |
+                         SSL_OP_NO_ENCRYPT_THEN_MAC;  // for CBC, which is not offered
+#ifdef SSL_OP_NO_TX_CERTIFICATE_COMPRESSION
+  wanted |= SSL_OP_NO_TX_CERTIFICATE_COMPRESSION | SSL_OP_NO_RX_CERTIFICATE_COMPRESSION;
+#endif
+  return wanted;
+}
+
+Result<void> set_own_certificate(SSL_CTX& context, const identity::Material& material) {
+  // Copies: a key and its certificate have locks and counts, which the workers would share.
+  const identity::EvpPkeyPtr key(EVP_PKEY_dup(material.key.get()));
+  const identity::X509Ptr leaf(X509_dup(material.chain.front().get()));
+  if (!key || !leaf || SSL_CTX_use_certificate(&context, leaf.get()) != 1 ||
+      SSL_CTX_use_PrivateKey(&context, key.get()) != 1) {
+    return fail(Errc::bad_certificate, "own certificate", ERR_GET_REASON(ERR_peek_last_error()));
+  }
+  for (std::size_t i = 1; i < material.chain.size(); ++i) {
+    if (SSL_CTX_add1_chain_cert(&context, material.chain[i].get()) != 1) {
+      return fail(Errc::bad_certificate, "own chain", ERR_GET_REASON(ERR_peek_last_error()));
+    }
+  }
+  return {};
+}
+
+void set_client(ContextCore& core) {
+  SSL_CTX* context = core.ssl_ctx.get();
+  SSL_CTX_set_alpn_protos(context, kOfferedAlpn, sizeof kOfferedAlpn);
+  if (!core.resumption) {
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    return;
+  }
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(context, on_new_session);
+}
+
+Result<void> set_server(ContextCore& core) {
+  SSL_CTX* context = core.ssl_ctx.get();
+  SSL_CTX_set_alpn_select_cb(context, on_client_alpn, &core);
+  SSL_CTX_set_session_cache_mode(context,
+                                 SSL_SESS_CACHE_OFF);  // tickets only: nothing is kept here
+  SSL_CTX_set_num_tickets(context, core.resumption ? 1 : 0);
+  if (!core.resumption) {
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    return {};
+  }
+  identity::TicketKeys keys = core.material->ticket_keys;
+  const bool is_set =
+      SSL_CTX_set_session_id_context(context, kSessionIdContext, sizeof kSessionIdContext - 1) ==
+          1 &&
+      SSL_CTX_set_tlsext_ticket_keys(context, keys.data(), keys.size()) == 1 &&
+      SSL_CTX_set_session_ticket_cb(context, on_ticket_made, on_ticket_read, &core) == 1;
+  OPENSSL_cleanse(keys.data(), keys.size());
+  if (!is_set) return fail(Errc::tls_protocol, "tickets", ERR_GET_REASON(ERR_peek_last_error()));
+  return {};
+}
+
+Result<std::shared_ptr<ContextCore>> make_core(std::shared_ptr<ContextCore> core,
+                                               const Parameters& parameters) {
+  core->resumption = parameters.resumption;
+  core->ssl_ctx.reset(
+      SSL_CTX_new(core->role == Role::server ? TLS_server_method() : TLS_client_method()));
+  if (!core->ssl_ctx) return fail(Errc::exhausted, "SSL_CTX_new");
+  SSL_CTX* context = core->ssl_ctx.get();
+  if (auto done = apply_parameters(*context, parameters); !done) return fail(done.error());
+  SSL_CTX_set_app_data(context, core.get());
+  SSL_CTX_set_options(context, options());
+  // NO_AUTO_CHAIN: the chain is what the material says, the library has not to search for issuers.
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
+  SSL_CTX_set_max_cert_list(context, kMaxChainBytes);
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  SSL_CTX_set_cert_verify_callback(context, on_verify, core.get());
+  if (auto done = set_own_certificate(*context, *core->material); !done) return fail(done.error());
+  if (core->role == Role::client) {
+    set_client(*core);
+  } else if (auto done = set_server(*core); !done) {
+    return fail(done.error());
+  }
+  return core;
+}
+
+class ContextImpl final : public Context {
+ public:
+  explicit ContextImpl(std::shared_ptr<ContextCore> core) : core_(std::move(core)) {}
+
+  Result<std::unique_ptr<Session>> make_client(const ClientOptions& options) override {
+    AGENT_CHECK(core_->role == Role::client);
+    return SessionImpl::make_client(core_, options);
+  }
+  Result<std::unique_ptr<Session>> make_server() override {
+    AGENT_CHECK(core_->role == Role::server);
+    return SessionImpl::make_server(core_);
+  }
+
+ private:
+  std::shared_ptr<ContextCore> core_;
+};
+
+}  // namespace
+
+ContextCore::ContextCore(Role its_role,
+                         identity::MaterialPtr its_material,
+                         Scratch& its_scratch,
+                         const Clock& its_clock)
+    : role(its_role),
+      material(std::move(its_material)),
+      scratch(its_scratch.impl()),
+      clock(its_clock),
+      verifier(material,
+               role == Role::server ? identity::Purpose::client : identity::Purpose::server) {}
+
+Result<std::unique_ptr<Context>> Context::make(Role role,
+                                               identity::MaterialPtr material,
+                                               const Parameters& parameters,
+                                               Scratch& scratch,
+                                               const Clock& clock) {
+  AGENT_CHECK(material != nullptr);
+  identity::prepare_library();
+  AGENT_CHECK(OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr) == 1);
+  ERR_clear_error();
+  auto core = make_core(std::make_shared<ContextCore>(role, std::move(material), scratch, clock),
+                        parameters);
+  ERR_clear_error();
+  if (!core) return fail(core.error());
+  return std::make_unique<ContextImpl>(std::move(*core));
+}
+
+}  // namespace mooring::tls
