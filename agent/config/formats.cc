@@ -270,11 +270,14 @@ Parsed<EndpointAddress> Endpoint::parse(const Value& value, const Bounds&) {
                R"(write "10.0.0.3:5432", "[fd00::3]:5432" or "db.example:5432")");
 }
 
+std::string join_words(std::span<const std::string_view> words) {
+  return fmt::format("\"{}\"", fmt::join(words, "\", \""));
+}
+
 Fault not_a_word(std::string_view text, std::span<const std::string_view> words) {
   const std::string_view near = nearest(text, words);
   return {fmt::format("is {}, which is not known", quote(text)),
-          near.empty() ? fmt::format("one of \"{}\"", fmt::join(words, "\", \""))
-                       : fmt::format("did you mean \"{}\"?", near)};
+          near.empty() ? "one of " + join_words(words) : fmt::format("did you mean \"{}\"?", near)};
 }
 
 }  // namespace format

@@ -165,6 +165,9 @@ struct Endpoint {
   static Parsed<Type> parse(const Value& value, const Bounds& bounds);
 };
 
+/// "\"strict\", \"permissive\"".
+[[nodiscard]] std::string join_words(std::span<const std::string_view> words);
+
 /// One of a few words. Words is an array of {text, value}.
 template <const auto& Words>
 struct OneOf {
@@ -174,7 +177,6 @@ struct OneOf {
   static constexpr std::string_view kExample = "";
   static Parsed<Type> parse(const Value& value, const Bounds&);
   static std::string show(const Type& value);
-  /// "\"strict\", \"permissive\"".
   static std::string words();
 };
 
@@ -183,6 +185,7 @@ template <const auto& Words>
 struct Known : Text {
   static constexpr std::string_view kName = "known name";
   static constexpr std::string_view kExample = "";
+  static std::string words() { return join_words(Words); }
   static Parsed<Type> parse(const Value& value, const Bounds&);
 };
 
@@ -221,12 +224,10 @@ std::string OneOf<Words>::show(const Type& value) {
 
 template <const auto& Words>
 std::string OneOf<Words>::words() {
-  std::string list;
-  for (const auto& [text, word] : Words) {
-    if (!list.empty()) list += ", ";
-    list += quote(text);
-  }
-  return list;
+  std::array<std::string_view, Words.size()> known;
+  for (std::size_t i = 0; i < Words.size(); ++i)
+    known[i] = Words[i].first;
+  return join_words(known);
 }
 
 template <const auto& Words>

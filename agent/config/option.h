@@ -14,23 +14,34 @@ inline void report(Problems& problems, Place place, const Option& option, Fault 
   problems.add(place, fmt::format("{} {}", option.key, fault.message), std::move(fault.hint));
 }
 
+/// "a port", "an address", "true or false".
+inline std::string with_article(std::string_view name) {
+  if (name.front() == '"' || name.starts_with("true")) return std::string(name);
+  const bool is_vowel = std::string_view("aeiou").find(name.front()) != std::string_view::npos;
+  return fmt::format("{} {}", is_vowel ? "an" : "a", name);
+}
+
+template <class Format>
+std::string how_to_write(const Option& option, bool in_list) {
+  if constexpr (requires { Format::words(); }) {
+    return fmt::format("one of {}", Format::words());
+  } else {
+    if (Format::kExample.empty()) return {};
+    return in_list ? fmt::format("write {} = [{}]", option.key, Format::kExample)
+                   : fmt::format("write {} = {}", option.key, Format::kExample);
+  }
+}
+
 /// True if the value is of the kind that the format reads.
 template <class Format>
 bool check_kind(const Value& value, const Option& option, Problems& problems, bool in_list) {
   if (value.kind == Format::kKind) return true;
-  std::string hint;
-  if (!Format::kExample.empty()) {
-    hint = in_list ? fmt::format("write {} = [{}]", option.key, Format::kExample)
-                   : fmt::format("write {} = {}", option.key, Format::kExample);
-  }
-  report(problems,
-         value.place,
-         option,
-         {fmt::format("takes {}{}, not {}",
-                      in_list ? "a list, each a " : "a ",
-                      Format::kName,
-                      describe_kind(value.kind)),
-          std::move(hint)});
+  Fault fault{fmt::format("{} {}, not {}",
+                          in_list ? "takes a list, each" : "takes",
+                          with_article(Format::kName),
+                          describe_kind(value.kind)),
+              how_to_write<Format>(option, in_list)};
+  report(problems, value.place, option, std::move(fault));
   return false;
 }
 
@@ -85,7 +96,7 @@ void read_option(const Value& value, const Option& option, Problems& problems, v
 template <class Format>
 std::string type_name() {
   if constexpr (format::AList<Format>) {
-    return fmt::format("list: {}", Format::ItemFormat::kName);
+    return fmt::format("list: {}", type_name<typename Format::ItemFormat>());
   } else if constexpr (requires { Format::words(); }) {
     return Format::words();
   } else {

@@ -123,6 +123,10 @@ class Walk {
     std::vector<std::string_view> known;
     for (const Option& option : section.options)
       known.push_back(option.key);
+    const std::string inner = fmt::format("{}.", section.name);
+    for (const Section& other : sections()) {
+      if (other.name.starts_with(inner)) known.push_back(other.name.substr(inner.size()));
+    }
     std::string hint;
     if (const std::string_view near = nearest(member.key, known); !near.empty()) {
       hint = fmt::format("did you mean {}?", quote(near));

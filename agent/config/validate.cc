@@ -185,12 +185,19 @@ void check_trust_domains(const Check& check) {
 }
 
 void check_upstreams(const Check& check) {
-  for (const Upstream& upstream : check.config.upstreams) {
+  for (std::size_t i = 0; i < check.config.upstreams.size(); ++i) {
+    const Upstream& upstream = check.config.upstreams[i];
     for (const Destination& destination : upstream.addresses) {
       if (!destination.prefix || !destination.prefix->base.is_loopback()) continue;
-      check.warn(fmt::format("upstream {}: {} is loopback, which is never captured",
-                             upstream.name,
-                             destination.prefix->to_string()));
+      const std::string text =
+          fmt::format("{} is loopback, which is never captured", destination.prefix->to_string());
+      if (check.config.capture.enabled) {
+        check.problems.add(check.places.near("upstream", i, "addresses"),
+                           text,
+                           "name the address that the applications dial on the network");
+      } else {
+        check.warn(fmt::format("upstream {}: {}", upstream.name, text));
+      }
     }
   }
   for (const Overlap& overlap : find_overlaps(check.config.upstreams)) {
