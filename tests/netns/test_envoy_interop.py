@@ -102,7 +102,12 @@ class Mesh:
 KINDS = ["mooring", "envoy"]
 
 
-@pytest.fixture(params=[(client, server) for client in KINDS for server in KINDS], ids=lambda kinds: "-".join(kinds))
+def needing_agent(kinds):
+    marks = [pytest.mark.needs("agent", "helper")] if "mooring" in kinds else []
+    return pytest.param(kinds, id="-".join(kinds), marks=marks)
+
+
+@pytest.fixture(params=[needing_agent([client, server]) for client in KINDS for server in KINDS])
 def mesh(request, hosts, pki):
     the_mesh = Mesh(hosts, *request.param)
     yield the_mesh
@@ -208,10 +213,10 @@ def raw_tls(mesh):
     return context.wrap_socket(plain)
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=[needing_agent([server]) for server in KINDS])
 def server_only(request, hosts, pki):
-    the_mesh = Mesh(hosts, "none", request.param)
-    if request.param == "envoy":
+    the_mesh = Mesh(hosts, "none", request.param[0])
+    if the_mesh.server_kind == "envoy":
         envoy.start(the_mesh.server, envoy.inbound(the_mesh.server, PORT, ENVOY_APP, [the_mesh.client.id]))
     else:
         the_mesh.server.install_identity("server")
