@@ -11,6 +11,8 @@
 
 namespace mooring::observe {
 
+struct LogCommand;
+
 /// In the manner of Kuma's default for TCP, with identities in the place of service names and our
 /// close reason.
 inline constexpr std::string_view kDefaultTemplate =
@@ -33,14 +35,12 @@ class LogTemplate {
   [[nodiscard]] std::string format(const AccessRecord& record) const;
 
  private:
-  using Print = void (*)(const AccessRecord& record, const std::string& argument, std::string& out);
   struct Part {
-    std::string literal;  // printed as it is when `print` is null
-    Print print = nullptr;
+    std::string literal;                  // printed as it is when `command` is null
+    const LogCommand* command = nullptr;  // of a constant table
     std::string argument;
     std::size_t max_length = 0;  // 0: no bound
   };
-  static Checked<Part> parse_command(std::string_view text);
 
   std::vector<Part> parts_;
 };

@@ -15,18 +15,18 @@ namespace mooring::observe {
 
 /// What the process knows beyond the data path; the composition root fills it in for each scrape.
 struct ServerFacts {
-  std::string version;
+  std::string version{};
   bool live = true;  // false while draining or before the first snapshot
   std::chrono::seconds uptime{0};
   std::uint64_t memory_allocated_bytes = 0;
-  std::optional<WallTime> certificate_not_after;  // empty: this host has no identity
-  WallTime now;                                   // what the expiry is counted from
-  std::uint64_t identity_updates = 0;             // certificates, keys or bundles taken into use
-  std::optional<bool> control_plane_connected;    // empty: there is no control plane
+  std::optional<WallTime> certificate_not_after{};  // empty: this host has no identity
+  WallTime now{};                                   // what the expiry is counted from
+  std::uint64_t identity_updates = 0;               // certificates, keys or bundles taken into use
+  std::optional<bool> control_plane_connected{};    // empty: there is no control plane
   std::uint64_t config_reloads = 0;
   std::uint64_t config_reload_failures = 0;
   std::uint64_t access_log_written = 0;
-  std::uint64_t access_log_dropped = 0;  // by the log itself; workers add theirs
+  std::uint64_t access_log_dropped = 0;
   std::uint64_t access_log_failures = 0;
   std::uint64_t log_dropped = 0;
   bool capture_on = false;
@@ -38,7 +38,7 @@ struct ServerFacts {
 struct PrometheusOptions {
   /// On every sample, first: mesh, kuma_io_zone, kuma_workload as the control plane or the
   /// configuration gives them.
-  std::vector<std::pair<std::string, std::string>> labels;
+  std::vector<std::pair<std::string, std::string>> labels{};
   bool unused_clusters = false;  // also clusters that never had a connection or an attempt at one
 };
 

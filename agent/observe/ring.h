@@ -43,6 +43,13 @@ class Ring {
     }
   }
 
+  /// How many values wait; already old when it is read. Any thread.
+  [[nodiscard]] std::size_t size() const noexcept {
+    const std::size_t taken = tail_.load(std::memory_order_relaxed);
+    const std::size_t put = head_.load(std::memory_order_relaxed);
+    return put > taken ? put - taken : 0;
+  }
+
   /// Empty when there is nothing. Any thread.
   std::optional<T> pop() noexcept {
     std::size_t at = tail_.load(std::memory_order_relaxed);

@@ -115,6 +115,7 @@ struct ClusterStats {
   Counter ssl_fail_verify_no_cert;
   Counter ssl_fail_verify_error;
   Counter ssl_fail_verify_san;
+  // Gauges that every worker knows in full: the export shows the largest, not the sum.
   Counter membership_total;
   Counter membership_healthy;
   Counter ejections_active;
@@ -127,7 +128,6 @@ struct ClusterStats {
 struct WorkerStats {
   Counter accept_paused;  // times that accepting stopped for lack of descriptors
   Counter handshakes_active;
-  Counter access_log_dropped;
   Counter connections_active;
 };
 
@@ -148,6 +148,7 @@ class StatsRegistry {
   [[nodiscard]] ListenerStats& listener(const ListenerKey& key, std::size_t worker);
   [[nodiscard]] ClusterStats& cluster(const std::string& name, std::size_t worker);
   [[nodiscard]] WorkerStats& worker(std::size_t index) { return worker_[index]; }
+  [[nodiscard]] const WorkerStats& worker(std::size_t index) const { return worker_[index]; }
 
   using Listeners = std::map<ListenerKey, std::unique_ptr<ListenerStats[]>>;
   using Clusters = std::map<std::string, std::unique_ptr<ClusterStats[]>, std::less<>>;
