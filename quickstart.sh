@@ -8,6 +8,7 @@
 #   ./quickstart.sh down                  remove everything but the installed packages, and prove it
 set -euo pipefail
 cd "$(dirname "$0")"
+exec 3>&2  # a trap may run where standard error is redirected
 
 readonly root=$PWD
 readonly hosts_sh=$root/tests/support/hosts.sh pki_sh=$root/tests/support/pki.sh apps_sh=$root/tests/support/apps.sh
@@ -54,7 +55,7 @@ spawn() {  # HOST LOG COMMAND...: goes on when this script has ended
   local host=$1 log=$lab/hosts/$1/$2
   shift 2
   on_pid=$(cat "$lab/hosts/$host/holder")
-  PATH=$lab/bin:$PATH setsid "$hosts_sh" enter "$on_pid" "$@" >"$log" 2>&1 </dev/null &
+  PATH=$lab/bin:$PATH setsid "$hosts_sh" enter "$on_pid" "$@" >"$log" 2>&1 3>&- </dev/null &
   disown
 }
 file_of() { echo "/proc/$(cat "$lab/hosts/$1/holder")/root$2"; }  # HOST PATH: a file of a host, seen from here
@@ -145,7 +146,7 @@ raise_hosts() {
     mkdir -p "$lab/hosts/$host/log"
     chown "$agent_uid:$agent_uid" "$lab/hosts/$host/log"
     "$hosts_sh" join "$switch" "$host" "${number[$host]}"
-    setsid "$hosts_sh" hold "$host" "${entries[@]}" >"$lab/hosts/$host/hold.log" 2>&1 </dev/null &
+    setsid "$hosts_sh" hold "$host" "${entries[@]}" >"$lab/hosts/$host/hold.log" 2>&1 3>&- </dev/null &
     echo $! >"$lab/hosts/$host/holder"
     disown
     wait_for 10 "host $host" grep -q ready "$lab/hosts/$host/hold.log"
@@ -208,7 +209,7 @@ sniff() {  # NAME COMMAND...: runs COMMAND while tcpdump writes what passes the 
   local file=$lab/wire/$1.pcap pid
   shift
   mkdir -p "$lab/wire"
-  ip netns exec "$switch" tcpdump -Z root -U --immediate-mode -s 0 -i br0 -w "$file" tcp 2>"$file.log" &
+  ip netns exec "$switch" tcpdump -Z root -U --immediate-mode -s 0 -i br0 -w "$file" tcp 2>"$file.log" 3>&- &
   pid=$!
   wait_for 5 tcpdump grep -q "listening on" "$file.log"
   "$@"
@@ -322,7 +323,7 @@ show() {
 
 clean_up() {  # after a failure or Ctrl-C
   trap '' INT TERM
-  echo "quickstart: removing the hosts" >&2
+  echo "quickstart: removing the hosts" >&3
   tear_down
 }
 
