@@ -45,14 +45,15 @@ struct AccessRecord {
 };
 
 struct AccessLogOptions {
-  std::string
-      file;  // "/dev/stdout": standard output; empty: no line is written, `recorder` is still fed
+  /// "/dev/stdout": standard output. Empty: no line is written, `recorder` is still fed.
+  std::string file{};
   bool json = true;
-  std::string
-      template_text;  // used when json is false; Envoy's %COMMAND% names; empty: kDefaultTemplate
-  FlightRecorder* recorder =
-      nullptr;              // is given each refused or broken connection; outlives the log
-  Milliseconds retry{500};  // between attempts on an output that fails (disk full)
+  /// Used when json is false; Envoy's %COMMAND% names. Empty: kDefaultTemplate.
+  std::string template_text{};
+  /// Is given each refused or broken connection; outlives the log.
+  FlightRecorder* recorder = nullptr;
+  /// Between attempts on an output that fails (disk full).
+  Milliseconds retry{500};
 };
 
 /// Owns the writer thread. Workers call log(); the ring holds kRecords, beyond that records are
