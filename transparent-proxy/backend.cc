@@ -1,0 +1,92 @@
+#include "transparent-proxy/backend.h"
+
+#include <array>
+#include <charconv>
+#include <fstream>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "transparent-proxy/command.h"
+#include "transparent-proxy/nft_rules.h"
+
+namespace mooring::transparent_proxy {
+
+namespace {
+
+constexpr std::array<std::pair<BackendKind, const char*>, 4> kNames{
+    {{BackendKind::nft_inet, "nft-inet"},
+     {BackendKind::nft_split, "nft-split"},
+     {BackendKind::iptables_nft, "iptables-nft"},
+     {BackendKind::iptables_legacy, "iptables-legacy"}}};
+
+// Both nat implementations share the hooks since 4.18 (netfilter: "nat core: attach all NAT hooks
+// to a single dispatcher"); before, the first to see a connection wins and the other one's
+// translation is lost.
+constexpr KernelVersion kSharedNat{4, 18};
+
+}  // namespace
+
+const char* to_string(BackendKind kind) noexcept {
+  for (const auto& [known, name] : kNames) {
+    if (known == kind) return name;
+  }
+  return "invalid";
+}
+
+Result<BackendKind> parse_backend(std::string_view text) noexcept {
+  for (const auto& [kind, name] : kNames) {
+    if (text == name) return kind;
+  }
+  return fail(Errc::bad_input, "parse_backend");
+}
+
+KernelVersion parse_kernel_version(std::string_view release) noexcept {
+  KernelVersion version;
+  const char* end = release.data() + release.size();
+  const auto major = std::from_chars(release.data(), end, version.major);
+  if (major.ec == std::errc{} && major.ptr != end && *major.ptr == '.')
+    std::from_chars(major.ptr + 1, end, version.minor);
+  return version;
+}
+
+Checked<ProbeResult> choose_backend(const std::vector<ProbeResult>& results,
+                                    KernelVersion kernel,
+                                    bool legacy_nat_is_live) {
+  std::string problems;
+  for (const ProbeResult& result : results) {
+    const bool is_legacy = result.kind == BackendKind::iptables_legacy;
+    const bool would_clash = legacy_nat_is_live && kernel < kSharedNat && !is_legacy;
+    if (result.works && !would_clash) return result;
+    problems += fmt::format(
+        "{}{}: {}",
+        problems.empty() ? "" : "; ",
+        to_string(result.kind),
+        would_clash ? "would break the live iptables-legacy nat of this kernel" : result.problem);
+  }
+  return fail(Diagnostic{"capture", "no backend works here: " + problems, "mooring-net --probe"});
+}
+
+bool is_legacy_nat_live() {
+  // Readable for root only; the program needs CAP_NET_RAW. Where neither works the kernel is new
+  // enough or it is said by the probe.
+  if (std::ifstream names("/proc/net/ip_tables_names"); names) {
+    for (std::string name; std::getline(names, name);) {
+      if (name == "nat") return true;
+    }
+  }
+  return false;
+}
+
+Checked<std::unique_ptr<Rules>> make_rules(const ProbeResult& chosen,
+                                           const std::string& boot_suffix) {
+  const NftFamily family =
+      chosen.kind == BackendKind::nft_inet ? NftFamily::inet : NftFamily::split;
+  auto runner = chosen.has_library ? make_library_runner() : make_program_runner();
+  if (!runner) return fail(runner.error());
+  return std::make_unique<NftRules>(std::move(*runner),
+                                    NftRulesOptions{family, chosen.can_own, boot_suffix});
+}
+
+}  // namespace mooring::transparent_proxy

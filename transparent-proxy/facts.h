@@ -1,0 +1,36 @@
+// What the plan has to know about this host, read from /proc and /etc. The parsers are pure;
+// gather_facts() is for the helper and for commands.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "transparent-proxy/plan.h"
+
+namespace mooring::transparent_proxy {
+
+/// Never fails: what cannot be read is empty, port 22 always is an sshd port.
+[[nodiscard]] HostFacts gather_facts(std::uint32_t agent_uid);
+
+/// "nameserver" lines of resolv.conf(5).
+[[nodiscard]] std::vector<IpAddress> parse_resolvers(std::string_view text);
+/// "Port" and the ports of "ListenAddress" of sshd_config(5).
+[[nodiscard]] std::vector<std::uint16_t> parse_sshd_ports(std::string_view text);
+/// "ListenStream=" lines of ssh.socket, systemd.socket(5).
+[[nodiscard]] std::vector<std::uint16_t> parse_socket_unit_ports(std::string_view text);
+
+/// One line of /proc/net/tcp or tcp6 (proc(5)).
+struct TcpEntry {
+  SocketAddress local;
+  SocketAddress remote;
+  std::uint8_t state = 0;  // 1 established, 6 time wait, 10 listen (include/net/tcp_states.h)
+  friend bool operator==(const TcpEntry&, const TcpEntry&) = default;
+};
+[[nodiscard]] std::vector<TcpEntry> parse_proc_tcp(std::string_view text);
+
+/// TCP connections of this host whose own port is `local_port`: neither listening nor in time wait.
+[[nodiscard]] std::size_t count_connections(std::uint16_t local_port);
+
+}  // namespace mooring::transparent_proxy

@@ -1,0 +1,22 @@
+// The agent's listening sockets, made by the helper because a transparent one needs its capability.
+#pragma once
+
+#include <vector>
+
+#include "capture_client/messages.h"
+#include "core/fd.h"
+#include "core/result.h"
+
+namespace mooring::transparent_proxy {
+
+struct MadeListeners {
+  capture_client::ListenerSet set;
+  std::vector<UniqueFd> descriptors;  // one for each entry of the set
+};
+
+/// Bound to loopback, so that nobody reaches them but through our rules: redirect and tproxy both
+/// lead there. A family that the host lacks is left out. SO_REUSEPORT lets only sockets of this
+/// helper's user share the port.
+[[nodiscard]] Checked<MadeListeners> make_listeners(const capture_client::GetListeners& request);
+
+}  // namespace mooring::transparent_proxy

@@ -1,0 +1,318 @@
+#include "transparent-proxy/helper/run.h"
+
+#include <getopt.h>
+#include <linux/capability.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "core/file.h"
+#include "core/log.h"
+#include "core/loop.h"
+#include "core/sd_notify.h"
+#include "transparent-proxy/backend.h"
+#include "transparent-proxy/bounds.h"
+#include "transparent-proxy/facts.h"
+#include "transparent-proxy/helper/control.h"
+#include "transparent-proxy/helper/privileges.h"
+#include "transparent-proxy/helper/rule_events.h"
+#include "transparent-proxy/helper/server.h"
+
+namespace mooring::transparent_proxy {
+
+namespace {
+
+constexpr int kExitConfig = 78;
+constexpr Milliseconds kTick{250};
+// Rules are looked at after a notice of the kernel, gathered for a moment, and now and then in any
+// case.
+constexpr Milliseconds kGather{100};
+constexpr unsigned kTicksPerLook = 20;  // 5 s
+// iptables-legacy sends no notices.
+constexpr unsigned kTicksPerLookWithoutNotices = 3;
+constexpr std::size_t kMaxStateBytes = 512 * 1024;
+
+struct Options {
+  std::string socket = "/run/mooring/net.sock";
+  std::string config = "/etc/mooring/capture.toml";
+  std::string agent_user = "mooring";
+  std::string state_dir = "/var/lib/mooring-net";
+  std::string user;
+  std::string backend;
+  std::string log_level = "info";
+  bool wants_probe_only = false;
+};
+
+constexpr const char* kHelp =
+    "mooring-net: programs the capture of connections for mooringd\n"
+    "\n"
+    "  --socket PATH         where mooringd and mooring connect (/run/mooring/net.sock)\n"
+    "  --config FILE         what the agent may capture (/etc/mooring/capture.toml)\n"
+    "  --agent-user NAME     the user mooringd runs as (mooring); --agent-uid is the same\n"
+    "  --state-dir DIR       remembers what is captured (/var/lib/mooring-net)\n"
+    "  --user NAME           change to this user; keeps CAP_NET_ADMIN only\n"
+    "  --backend NAME        nft-inet, nft-split, iptables-nft, iptables-legacy; default: the "
+    "first that works\n"
+    "  --log-level LEVEL     debug, info, warn, error\n"
+    "  --probe               say which backends work here, and end\n"
+    "  --help, --version\n"
+    "\n"
+    "Needs CAP_NET_ADMIN; iptables-legacy also CAP_NET_RAW. Exit code 78: a wrong option or "
+    "file.\n";
+
+// An exit code to end with, or nothing to go on.
+std::optional<int> parse_options(int argc, char** argv, Options& options) {
+  struct Text {
+    const char* name;
+    std::string Options::* member;
+  };
+  static constexpr Text kTexts[] = {{"socket", &Options::socket},
+                                    {"config", &Options::config},
+                                    {"agent-user", &Options::agent_user},
+                                    {"agent-uid", &Options::agent_user},
+                                    {"state-dir", &Options::state_dir},
+                                    {"user", &Options::user},
+                                    {"backend", &Options::backend},
+                                    {"log-level", &Options::log_level}};
+  constexpr int kFirstText = 256;
+  std::vector<option> known;
+  int value = kFirstText;
+  for (const Text& text : kTexts)
+    known.push_back({text.name, required_argument, nullptr, value++});
+  known.push_back({"probe", no_argument, nullptr, 'p'});
+  known.push_back({"help", no_argument, nullptr, 'h'});
+  known.push_back({"version", no_argument, nullptr, 'v'});
+  known.push_back({nullptr, 0, nullptr, 0});
+  for (int got = 0; (got = ::getopt_long(argc, argv, "h", known.data(), nullptr)) !=
+                    -1;) {  // NOLINT(concurrency-mt-unsafe)
+    if (got >= kFirstText) {
+      options.*(kTexts[got - kFirstText].member) = optarg;
+    } else if (got == 'p') {
+      options.wants_probe_only = true;
+    } else if (got == 'h') {
+      std::fputs(kHelp, stdout);
+      return 0;
+    } else if (got == 'v') {
+      std::puts("mooring-net " MOORING_VERSION);
+      return 0;
+    } else {
+      return kExitConfig;
+    }
+  }
+  if (optind == argc) return std::nullopt;
+  std::fprintf(stderr, "mooring-net: unexpected argument %s\n", argv[optind]);
+  return kExitConfig;
+}
+
+int give_up(int code, const Diagnostic& diagnostic) {
+  log::error("{}", describe(diagnostic));
+  return code;
+}
+
+Checked<ProbeResult> pick_backend(const Options& options) {
+  const auto results = probe_backends();
+  for (const ProbeResult& result : results) {
+    log::debug("probe backend={} works={} can_own={} problem=\"{}\"",
+               to_string(result.kind),
+               result.works,
+               result.can_own,
+               result.problem);
+  }
+  if (!options.backend.empty()) {
+    const auto wanted = parse_backend(options.backend);
+    if (!wanted) return fail(Diagnostic{"--backend", "is not a backend", "see --help"});
+    for (const ProbeResult& result : results) {
+      if (result.kind == *wanted && result.works) return result;
+      if (result.kind == *wanted) return fail(Diagnostic{options.backend, result.problem, ""});
+    }
+  }
+  utsname system{};
+  ::uname(&system);
+  return choose_backend(results, parse_kernel_version(system.release), is_legacy_nat_live());
+}
+
+SavedState load_state(const std::string& file) {
+  const auto bytes = read_file(file, kMaxStateBytes);
+  if (!bytes) return {};
+  auto state = decode_state(*bytes);
+  if (state) return std::move(*state);
+  log::warn("{} is not a state file of this version: starting with nothing captured", file);
+  return {};
+}
+
+// The running helper: everything that lives as long as the loop.
+class Helper {
+ public:
+  Helper(const Options& options,
+         const Account& agent,
+         std::unique_ptr<Rules> rules,
+         UniqueFd listener,
+         bool has_notices)
+      : rules_(std::move(rules)),
+        control_(environment(options, agent, *rules_), load_state(options.state_dir + "/state")),
+        gather_(loop_, [this] { control_.on_rules_changed(); }),
+        tick_(loop_, [this] { on_tick(); }),
+        terminate_(loop_, SIGTERM, [this] { loop_.stop(); }),
+        interrupt_(loop_, SIGINT, [this] { loop_.stop(); }),
+        ticks_per_look_(has_notices ? kTicksPerLook : kTicksPerLookWithoutNotices) {
+    watch_rules(has_notices);
+    control_.start();
+    server_.emplace(loop_, std::move(listener), Server::Options{agent.uid}, control_, *rules_);
+  }
+
+  void run() {
+    tick_.start(kTick, kTick);
+    sd_notify("READY=1");
+    loop_.run();
+    sd_notify("STOPPING=1");
+  }
+
+ private:
+  CaptureControl::Environment environment(const Options& options,
+                                          const Account& agent,
+                                          Rules& rules) {
+    const uid_t uid = agent.uid;
+    const std::string config = options.config;
+    const std::string state = options.state_dir + "/state";
+    return {rules,
+            clock_,
+            [uid] { return gather_facts(uid); },
+            [config] { return load_bounds(config); },
+            [state](const SavedState& saved) {
+              if (const auto done = write_file_atomically(state, encode_state(saved), 0600);
+                  !done) {
+                log::warn("{} cannot be written: {}", state, describe(done.error()));
+              }
+            }};
+  }
+
+  void watch_rules(bool has_notices) {
+    if (!has_notices) return;
+    auto events = open_rule_events();
+    if (!events) {
+      log::warn("no notices of changed rules, looking each second: {}", describe(events.error()));
+      ticks_per_look_ = kTicksPerLookWithoutNotices;
+      return;
+    }
+    events_ = std::move(*events);
+    events_watch_ = std::make_unique<PollWatch>(loop_, events_.get(), [this](int, int) {
+      drain_rule_events(events_.get());
+      if (!std::exchange(is_gathering_, true)) gather_.start(kGather);
+    });
+    events_watch_->start(PollWatch::readable);
+  }
+
+  void on_tick() {
+    ++ticks_;
+    is_gathering_ = false;
+    control_.on_tick();
+    if (ticks_ % ticks_per_look_ == 0) control_.on_rules_changed();
+    const Milliseconds watchdog = sd_watchdog_interval();
+    if (watchdog.count() > 0 && (kTick * ticks_since_watchdog_++) * 2 >= watchdog) {
+      ticks_since_watchdog_ = 0;
+      sd_notify("WATCHDOG=1");
+    }
+  }
+
+  Loop loop_;
+  Clock clock_;
+  std::unique_ptr<Rules> rules_;
+  CaptureControl control_;
+  UniqueFd events_;
+  std::unique_ptr<PollWatch> events_watch_;
+  bool is_gathering_ = false;
+  Timer gather_;
+  Timer tick_;
+  SignalWatch terminate_;
+  SignalWatch interrupt_;
+  unsigned ticks_per_look_;
+  unsigned ticks_ = 0;
+  unsigned ticks_since_watchdog_ = 0;
+  std::optional<Server> server_;
+};
+
+void say_probe(const std::vector<ProbeResult>& results) {
+  for (const ProbeResult& result : results) {
+    const std::string line =
+        fmt::format("{:<16} {}{}{}\n",
+                    to_string(result.kind),
+                    result.works ? "works" : "does not work: " + result.problem,
+                    result.can_own ? ", owned" : "",
+                    result.has_library ? ", in process" : "");
+    std::fputs(line.c_str(), stdout);
+  }
+}
+
+Checked<void> prepare_state_dir(const Options& options, const Account* owner) {
+  if (::mkdir(options.state_dir.c_str(), 0700) != 0 && errno != EEXIST) {
+    return fail(
+        Diagnostic{options.state_dir, describe(error_from_errno(errno, "mkdir")), "--state-dir"});
+  }
+  if (owner != nullptr && ::chown(options.state_dir.c_str(), owner->uid, owner->gid) != 0) {
+    return fail(Diagnostic{options.state_dir, describe(error_from_errno(errno, "chown")), ""});
+  }
+  return {};
+}
+
+}  // namespace
+
+int run_helper(int argc, char** argv) {
+  Options options;
+  if (const auto code = parse_options(argc, argv, options)) return *code;
+  const auto level = log::parse_level(options.log_level);
+  if (!level)
+    return give_up(kExitConfig, {"--log-level", "is not a level", "debug, info, warn, error"});
+  log::set_level(*level);
+  if (options.wants_probe_only) {
+    say_probe(probe_backends());
+    return 0;
+  }
+  const auto agent = find_account(options.agent_user);
+  if (!agent) return give_up(kExitConfig, agent.error());
+  std::optional<Account> own;
+  if (!options.user.empty()) {
+    const auto found = find_account(options.user);
+    if (!found) return give_up(kExitConfig, found.error());
+    own = *found;
+  }
+  if (const auto bounds = load_bounds(options.config); !bounds)
+    return give_up(kExitConfig, bounds.error());
+  if (const auto ready = prepare_state_dir(options, own ? &*own : nullptr); !ready)
+    return give_up(kExitConfig, ready.error());
+
+  const auto backend = pick_backend(options);
+  if (!backend) return give_up(1, backend.error());
+  auto listener = make_server_socket(options.socket, agent->gid);
+  if (!listener) return give_up(1, listener.error());
+  const bool is_legacy = backend->kind == BackendKind::iptables_legacy;
+  if (const auto dropped = drop_privileges({is_legacy, own ? &*own : nullptr, agent->gid});
+      !dropped)
+    return give_up(1, dropped.error());
+  if (::geteuid() == 0) log::warn("running as uid 0: use --user, root's files need no capability");
+  auto rules = make_rules(*backend, gather_facts(agent->uid).boot_suffix);
+  if (!rules) return give_up(1, rules.error());
+  if (!log::start("", *level)) return 1;
+  log::info("mooring-net {} backend={} owned={} agent_uid={}",
+            MOORING_VERSION,
+            to_string(backend->kind),
+            backend->can_own,
+            agent->uid);
+  const bool has_notices = !is_legacy;
+  {
+    Helper helper(options, *agent, std::move(*rules), std::move(*listener), has_notices);
+    helper.run();
+  }
+  log::stop();
+  return 0;
+}
+
+}  // namespace mooring::transparent_proxy

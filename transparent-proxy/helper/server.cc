@@ -1,0 +1,244 @@
+#include "transparent-proxy/helper/server.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "capture_client/transport.h"
+#include "core/escape.h"
+#include "core/log.h"
+#include "transparent-proxy/helper/listeners.h"
+
+namespace mooring::transparent_proxy {
+
+using namespace capture_client;  // NOLINT(google-build-using-namespace): every name here is a
+                                 // message
+
+namespace {
+
+constexpr std::size_t kMaxSessions = 32;
+constexpr std::size_t kMaxSessionsOfOthers = 8;  // of users who are neither root nor the agent
+
+enum Who : unsigned { kAnybody = 1, kAgent = 2, kRoot = 4 };
+
+// By the position in Body; answers have no row and nobody may send them.
+constexpr std::array<unsigned, 8> kMaySend{
+    kAnybody,        // Hello; the agent's role is checked apart
+    kRoot,           // SetPlan
+    kAgent | kRoot,  // Activate
+    kAgent | kRoot,  // Narrow
+    kAgent | kRoot,  // Drop
+    kAgent | kRoot,  // GetListeners
+    kAnybody,        // GetStatus
+    kAgent,          // Pong
+};
+
+Checked<Peer> peer_of(int fd) {
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
+    return fail(Diagnostic{"SO_PEERCRED", describe(error_from_errno(errno, "getsockopt")), ""});
+  }
+  return Peer{credentials.uid, credentials.pid};
+}
+
+}  // namespace
+
+Checked<void> check_permission(const Body& request, uid_t uid, uid_t agent_uid) {
+  const std::size_t type = request.index();
+  const unsigned who = type < kMaySend.size() ? kMaySend[type] : 0U;
+  const unsigned is =
+      kAnybody | (uid == 0 ? unsigned{kRoot} : 0U) | (uid == agent_uid ? unsigned{kAgent} : 0U);
+  if ((who & is) == 0)
+    return fail(Diagnostic{"request", fmt::format("is not allowed for uid {}", uid), ""});
+  const auto* hello = std::get_if<Hello>(&request);
+  if (hello != nullptr && hello->role == Role::agent && uid != agent_uid) {
+    return fail(Diagnostic{
+        "hello",
+        fmt::format("only uid {} may stand for the agent, this is uid {}", agent_uid, uid),
+        ""});
+  }
+  return {};
+}
+
+struct Server::Session {
+  Session(Server& server, UniqueFd socket, Peer who)
+      : fd(std::move(socket)),
+        peer(who),
+        watch(server.loop_, fd.get(), [this, &server](int, int) { server.on_readable(*this); }) {
+    watch.start(PollWatch::readable);
+  }
+  UniqueFd fd;
+  Peer peer;
+  bool has_greeted = false;
+  bool is_retired = false;
+  Liveness liveness;  // of the agent's session
+  PollWatch watch;
+};
+
+Server::Server(
+    Loop& loop, UniqueFd listener, Options options, CaptureControl& control, Rules& rules)
+    : loop_(loop),
+      control_(control),
+      rules_(rules),
+      options_(options),
+      listener_(std::move(listener)),
+      accept_watch_(loop, listener_.get(), [this](int, int) { on_accept(); }),
+      ping_timer_(loop, [this] { on_ping_timer(); }) {
+  accept_watch_.start(PollWatch::readable);
+  ping_timer_.start(Liveness::kPingEvery, Liveness::kPingEvery);
+}
+
+Server::~Server() = default;
+
+void Server::on_accept() {
+  UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!fd.valid()) return;
+  const auto peer = peer_of(fd.get());
+  if (!peer) return;
+  const bool is_other = peer->uid != 0 && peer->uid != options_.agent_uid;
+  const auto others = std::count_if(sessions_.begin(), sessions_.end(), [&](const auto& session) {
+    return session->peer.uid != 0 && session->peer.uid != options_.agent_uid;
+  });
+  if (sessions_.size() >= kMaxSessions ||
+      (is_other && static_cast<std::size_t>(others) >= kMaxSessionsOfOthers))
+    return;
+  sessions_.push_back(std::make_unique<Session>(*this, std::move(fd), *peer));
+}
+
+void Server::on_readable(Session& session) {
+  for (int i = 0; i < 16 && !session.is_retired; ++i) {
+    auto received = receive_message(session.fd.get());
+    if (!received) {
+      if (received.error().code == Errc::timed_out) return;
+      return retire(session, describe(received.error()));
+    }
+    on_message(
+        session,
+        received->message);  // descriptors that came along are closed: nobody has to send us any
+  }
+}
+
+void Server::on_message(Session& session, const Message& message) {
+  if (const auto allowed = check_permission(message.body, session.peer.uid, options_.agent_uid);
+      !allowed) {
+    log::warn("refused a request uid={} pid={}: {}",
+              session.peer.uid,
+              session.peer.pid,
+              describe(allowed.error()));
+    return answer(session, message.id, allowed);
+  }
+  if (const auto* hello = std::get_if<Hello>(&message.body))
+    return on_hello(session, message.id, *hello);
+  if (!session.has_greeted) return retire(session, "no greeting");
+  if (const auto* pong = std::get_if<Pong>(&message.body)) {
+    if (session.liveness.pong(pong->nonce) && agent_ == &session) {
+      control_.on_agent_recovered();
+      hand_over_owner();
+    }
+    return;
+  }
+  on_request(session, message);
+}
+
+void Server::on_hello(Session& session, std::uint32_t id, const Hello& hello) {
+  session.has_greeted = true;
+  (void)send_message(session.fd.get(), {id, Welcome{MOORING_VERSION, rules_.view().backend}});
+  if (hello.role != Role::agent) return;
+  log::info(
+      "agent connected pid={} version={}", session.peer.pid, escape_peer_text(hello.version, 32));
+  agent_ = &session;
+  control_.on_agent_present();
+  hand_over_owner();
+}
+
+void Server::on_request(Session& session, const Message& message) {
+  const auto caller =
+      session.peer.uid == 0 ? CaptureControl::Caller::root : CaptureControl::Caller::agent;
+  if (const auto* set = std::get_if<SetPlan>(&message.body)) {
+    answer(session, message.id, control_.set_plan(set->config));
+  } else if (const auto* activate = std::get_if<Activate>(&message.body)) {
+    if (agent_ == nullptr) {
+      return answer(session, message.id, fail(Diagnostic{"capture", "no agent is connected", ""}));
+    }
+    answer(session, message.id, control_.activate(activate->config));
+  } else if (const auto* narrow = std::get_if<Narrow>(&message.body)) {
+    answer(session, message.id, control_.narrow(narrow->config));
+  } else if (std::holds_alternative<Drop>(message.body)) {
+    answer(session, message.id, control_.drop(caller));
+  } else if (const auto* listeners = std::get_if<GetListeners>(&message.body)) {
+    give_listeners(session, message.id, *listeners);
+  } else if (std::holds_alternative<GetStatus>(message.body)) {
+    Status status = control_.status();
+    status.agent_uid = options_.agent_uid;
+    if (agent_ != nullptr) status.agent_pid = static_cast<std::uint32_t>(agent_->peer.pid);
+    (void)send_message(session.fd.get(), {message.id, std::move(status)});
+  }
+}
+
+void Server::answer(Session& session, std::uint32_t id, const Checked<void>& outcome) {
+  if (outcome) {
+    // First the owner, then the answer: once the agent knows that capture is on, it holds what
+    // keeps it alive.
+    hand_over_owner();
+    (void)send_message(session.fd.get(), {id, Done{}});
+  } else {
+    (void)send_message(session.fd.get(),
+                       {id, Refused{Errc::permission, describe(outcome.error())}});
+  }
+}
+
+void Server::give_listeners(Session& session, std::uint32_t id, const GetListeners& request) {
+  auto made = make_listeners(request);
+  if (!made) {
+    log::error("listeners: {}", describe(made.error()));
+    return answer(session, id, fail(made.error()));
+  }
+  std::vector<int> descriptors;
+  for (const UniqueFd& fd : made->descriptors)
+    descriptors.push_back(fd.get());
+  (void)send_message(session.fd.get(), {id, std::move(made->set)}, descriptors);
+}
+
+void Server::hand_over_owner() {
+  const RulesView view = rules_.view();
+  if (agent_ == nullptr || !view.is_owned || view.owner_fd < 0) return;
+  if (const auto sent = send_message(agent_->fd.get(), {0, Owner{view.table}}, {view.owner_fd});
+      !sent) {
+    log::warn("owner not handed over: {}", describe(sent.error()));
+  }
+}
+
+void Server::retire(Session& session, const std::string& why) {
+  if (std::exchange(session.is_retired, true)) return;
+  session.watch.stop();
+  ::shutdown(session.fd.get(), SHUT_RDWR);
+  const auto at = std::find_if(
+      sessions_.begin(), sessions_.end(), [&](const auto& held) { return held.get() == &session; });
+  retired_.push_back(std::move(*at));
+  sessions_.erase(at);
+  if (agent_ != &session) return;
+  agent_ = nullptr;
+  log::warn("agent gone pid={} reason=\"{}\"", session.peer.pid, why);
+  control_.on_agent_gone("the agent is gone");
+}
+
+void Server::on_ping_timer() {
+  retired_.clear();
+  if (agent_ == nullptr) return;
+  const bool was_dead = agent_->liveness.is_dead();
+  const std::uint64_t nonce = agent_->liveness.ping();
+  // A full buffer is an unanswered ping like any other.
+  (void)send_message(agent_->fd.get(), {0, Ping{nonce}});
+  if (agent_->liveness.is_dead() && !was_dead) {
+    log::error("agent does not answer pid={}", agent_->peer.pid);
+    control_.on_agent_gone("the agent does not answer");
+  }
+}
+
+}  // namespace mooring::transparent_proxy

@@ -1,0 +1,175 @@
+#include "transparent-proxy/nft_rules.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/log.h"
+#include "transparent-proxy/facts.h"
+
+namespace mooring::transparent_proxy {
+
+bool NftRules::Present::has(std::string_view name) const {
+  return std::any_of(
+      ours.begin(), ours.end(), [&](const TableName& table) { return table.name == name; });
+}
+
+NftRules::NftRules(std::unique_ptr<NftRunner> runner, NftRulesOptions options)
+    : runner_(std::move(runner)), options_(std::move(options)) {}
+
+Checked<NftRules::Present> NftRules::look() {
+  auto json = runner_->list_json("list tables");
+  if (!json) return fail(json.error());
+  return Present{parse_our_tables(*json)};
+}
+
+std::string NftRules::deletion(const Present& present, std::string_view name) const {
+  std::string text;
+  for (const TableName& table : present.ours) {
+    if (table.name == name) text += fmt::format("delete table {} {}\n", table.family, table.name);
+  }
+  return text;
+}
+
+// Beside a table that a helper before us left (a copy of its owner's socket keeps it until the
+// agent lets go), else in turns.
+char NftRules::next_letter(const Present& present) const {
+  const char other = letter_ == 'a' ? 'b' : 'a';
+  if (letter_ != 0 && present.has(capture_table(options_.boot_suffix, other))) return letter_;
+  if (letter_ == 0 && present.has(capture_table(options_.boot_suffix, 'a'))) return 'b';
+  return other;
+}
+
+Checked<void> NftRules::capture(const Plan& plan) {
+  const auto present = look();
+  if (!present) return fail(present.error());
+  const char letter = next_letter(*present);
+  const std::string guard = guard_table(options_.boot_suffix);
+  const std::string drain = drain_table(options_.boot_suffix);
+  std::string applied = render_nft(plan, {options_.family, letter, options_.can_own});
+  applied += render_nft_guard(plan, options_.family);
+
+  std::string commands;
+  if (letter_ != 0) commands += deletion(*present, capture_table(options_.boot_suffix, letter_));
+  commands += deletion(*present, guard) + deletion(*present, drain) + applied;
+  if (auto done = runner_->run(commands); !done) return done;
+  letter_ = letter;
+  has_guard_ = plan.guards_anything();
+  is_draining_ = false;
+  drain_port_ = plan.outbound_port;
+
+  const auto json = listing();
+  if (!json) return fail(json.error());
+  if (auto same = compare_listing(*json, applied); !same) return same;
+  baseline_ = normalise_listing(*json);
+  tidy();
+  return {};
+}
+
+Checked<void> NftRules::end_capture(const Plan* guarded) {
+  auto present = look();
+  if (!present) return fail(present.error());
+  const std::string drain = drain_table(options_.boot_suffix);
+  std::string commands;
+  std::string inherited;
+  bool had_capture = false;
+  for (const char letter : {'a', 'b'}) {
+    const std::string gone = deletion(*present, capture_table(options_.boot_suffix, letter));
+    had_capture = had_capture || !gone.empty();
+    (letter == letter_ ? commands : inherited) += gone;
+  }
+  commands += deletion(*present, guard_table(options_.boot_suffix));
+  if (guarded != nullptr) {
+    commands += render_nft_guard(*guarded, options_.family);
+    drain_port_ = guarded->outbound_port;
+  }
+  if (had_capture && !present->has(drain))
+    commands += render_nft_drain(options_.boot_suffix, options_.family);
+  if (auto done = commands.empty() ? Checked<void>{} : runner_->run(commands); !done) return done;
+  letter_ = 0;
+  has_guard_ = guarded != nullptr && guarded->guards_anything();
+  is_draining_ = had_capture || present->has(drain);
+  remember();
+  // Another process may own it; then it ends with that process, and everything above is done
+  // already.
+  if (!inherited.empty()) return runner_->run(inherited);
+  return {};
+}
+
+Checked<void> NftRules::release(const Plan& plan) {
+  return end_capture(&plan);
+}
+
+Checked<void> NftRules::clear() {
+  return end_capture(nullptr);
+}
+
+Checked<std::string> NftRules::listing() {
+  std::vector<std::string> names;
+  if (letter_ != 0) names.push_back(capture_table(options_.boot_suffix, letter_));
+  if (has_guard_) names.push_back(guard_table(options_.boot_suffix));
+  std::string commands;
+  for (const std::string& name : names) {
+    for (const std::string& family : families_of(options_.family)) {
+      // The guard of a family in which nothing is closed is there, and empty.
+      commands += fmt::format("{}list table {} {}", commands.empty() ? "" : "; ", family, name);
+    }
+  }
+  if (commands.empty()) return std::string("{\"nftables\": []}");
+  return runner_->list_json(commands);
+}
+
+void NftRules::remember() {
+  const auto json = listing();
+  baseline_ = json ? normalise_listing(*json) : std::string();
+}
+
+bool NftRules::is_intact() {
+  const auto json = listing();
+  return json && normalise_listing(*json) == baseline_;
+}
+
+void NftRules::tidy() {
+  const auto present = look();
+  if (!present) return;
+  const std::string drain = drain_table(options_.boot_suffix);
+  const bool is_drained = !present->has(drain) || count_connections(drain_port_) == 0;
+  for (const TableName& table : present->ours) {
+    const bool is_current =
+        letter_ != 0 && table.name == capture_table(options_.boot_suffix, letter_);
+    const bool is_guard = has_guard_ && table.name == guard_table(options_.boot_suffix);
+    // Before we have done anything, a table of this boot may be what protects the host right now.
+    const bool is_undecided =
+        baseline_.empty() &&
+        table.name.starts_with(fmt::format("{}{}_", kTablePrefix, options_.boot_suffix));
+    const bool is_needed_drain = table.name == drain && !is_drained;
+    if (is_current || is_guard || is_undecided || is_needed_drain) continue;
+    if (!runner_->run(fmt::format("delete table {} {}\n", table.family, table.name))) continue;
+    if (table.name == drain) {
+      is_draining_ = false;
+    } else {
+      log::info("capture: removed leftover table family={} name={}", table.family, table.name);
+    }
+  }
+}
+
+bool NftRules::has_inherited_capture() {
+  const auto present = look();
+  return present && letter_ == 0 &&
+         (present->has(capture_table(options_.boot_suffix, 'a')) ||
+          present->has(capture_table(options_.boot_suffix, 'b')));
+}
+
+RulesView NftRules::view() const {
+  RulesView view;
+  view.backend = options_.family == NftFamily::inet ? "nft inet" : "nft ip+ip6";
+  if (letter_ != 0) view.table = capture_table(options_.boot_suffix, letter_);
+  view.is_owned = letter_ != 0 && options_.can_own;
+  view.owner_fd = options_.can_own ? runner_->owner_fd() : -1;
+  view.has_guard = has_guard_;
+  view.is_draining = is_draining_;
+  return view;
+}
+
+}  // namespace mooring::transparent_proxy
