@@ -176,7 +176,7 @@ class Host:
         run(SUPPORT / "hosts.sh", "join", lab.switch, self.namespace, number)
         self._holder = subprocess.Popen([SUPPORT / "hosts.sh", "hold", self.namespace, *entries], stdout=subprocess.PIPE, text=True)
         assert self._holder.stdout.readline() == "ready\n", f"host {name} did not come up"
-        self.enter = ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "--uts", "--"]
+        self.enter = ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "--uts", "--root", "--"]
         if identity:
             lab.pki.svid(name)
             self.install_identity(name)

@@ -58,7 +58,7 @@ hold() {  # HOST ENTRY...
 enter() {  # PID COMMAND...
   local pid=$1
   shift
-  exec nsenter --target "$pid" --net --mount --uts --wdns=/ -- "$@"
+  exec nsenter --target "$pid" --net --mount --uts --root -- "$@"
 }
 
 processes_of() { local name; for name in "$@"; do ip netns pids "$name" 2>/dev/null || true; done; }
