@@ -49,13 +49,8 @@ SSL_TICKET_RETURN on_ticket_read(SSL*,
   if (status == SSL_TICKET_EMPTY || status == SSL_TICKET_NO_DECRYPT)
     return SSL_TICKET_RETURN_IGNORE_RENEW;
   if (!running(core).on_ticket_read(*session)) return SSL_TICKET_RETURN_IGNORE_RENEW;
-  return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
-}
-
-// Returns 1 when it keeps the reference.
-int on_new_session(SSL* ssl, SSL_SESSION* session) noexcept {
-  void* core = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-  return running(core).on_new_session(session) ? 1 : 0;
+  // No new ticket: it would end with this one (see ResumeFacts), and cost a fifth of the handshake.
+  return SSL_TICKET_RETURN_USE;
 }
 
 std::uint64_t options() noexcept {
@@ -87,13 +82,10 @@ Result<void> set_own_certificate(SSL_CTX& context, const identity::Material& mat
 void set_client(ContextCore& core) {
   SSL_CTX* context = core.ssl_ctx.get();
   SSL_CTX_set_alpn_protos(context, kOfferedAlpn, sizeof kOfferedAlpn);
-  if (!core.resumption) {
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
-    return;
-  }
-  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-  SSL_CTX_sess_set_new_cb(context, on_new_session);
+  // Sessions are kept by ClientSessions. With a cache of its own the library would also void a
+  // session of TLS 1.3 when it has been used once.
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  if (!core.resumption) SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
 }
 
 Result<void> set_server(ContextCore& core) {
@@ -125,7 +117,6 @@ Result<std::shared_ptr<ContextCore>> make_core(std::shared_ptr<ContextCore> core
   if (!core->ssl_ctx) return fail(Errc::exhausted, "SSL_CTX_new");
   SSL_CTX* context = core->ssl_ctx.get();
   if (auto done = apply_parameters(*context, parameters); !done) return fail(done.error());
-  SSL_CTX_set_app_data(context, core.get());
   SSL_CTX_set_options(context, options());
   // NO_AUTO_CHAIN: the chain is what the material says, the library has not to search for issuers.
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);

@@ -99,7 +99,8 @@ Result<std::unique_ptr<Session>> SessionImpl::make_client(std::shared_ptr<Contex
   SSL_set_connect_state(ssl.get());
   if (!options.sni.empty()) {
     std::string name(options.sni);
-    if (SSL_ctrl(ssl.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, name.data()) != 1) {
+    if (SSL_ctrl(ssl.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, name.data()) !=
+        1) {
       return fail(Errc::bad_input, "SNI");
     }
   }
@@ -142,6 +143,7 @@ Step SessionImpl::start() {
   if (slot_ && slot_->session && may_resume(slot_->facts, *core_->material, core_->clock.wall()) &&
       is_expected(expected_peers_, slot_->facts.peer->spiffe_id)) {
     SSL_set_session(ssl_.get(), slot_->session.get());
+    seen_session_ = slot_->session.get();
   }
   handshake(step);
   finish(step);
@@ -160,7 +162,10 @@ Step SessionImpl::feed(Bytes cipher) {
     fail_session(Failure::plaintext, "the first byte begins no TLS handshake");
   }
   if (phase_ == Phase::handshaking) handshake(step);
-  if (phase_ == Phase::established) read(step);
+  if (phase_ == Phase::established) {
+    read(step);
+    keep_session();
+  }
   finish(step);
   return step;
 }
@@ -224,6 +229,7 @@ void SessionImpl::complete(Step& step) {
   peer_.cipher = SSL_CIPHER_standard_name(SSL_get_current_cipher(ssl_.get()));
   if (const char* sni = SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name)) peer_.sni = sni;
   phase_ = Phase::established;
+  is_sound_ = true;
   step.handshake_done = true;
 }
 
@@ -271,6 +277,17 @@ void SessionImpl::read(Step& step) {
   if (step.more) unread_ = scratch.input;
 }
 
+void SessionImpl::keep_session() {
+  if (!slot_) return;
+  SSL_SESSION* session = SSL_get_session(ssl_.get());
+  if (session == seen_session_) return;
+  seen_session_ = session;
+  const ResumeFacts facts{facts_, resume_until_};
+  if (SSL_SESSION_has_ticket(session) != 1 || !put_facts(*session, facts)) return;
+  SSL_SESSION_up_ref(session);
+  *slot_ = {SslSessionPtr(session), facts};
+}
+
 void SessionImpl::fail_session(Failure failure, const char* rule) noexcept {
   phase_ = Phase::failed;
   failure_ = failure;
@@ -280,6 +297,7 @@ void SessionImpl::fail_session(Failure failure, const char* rule) noexcept {
 void SessionImpl::fail_by_library() noexcept {
   library_error_ = ERR_peek_last_error();
   phase_ = Phase::failed;
+  is_sound_ = false;
   // A callback of ours may have said it better than the library's "certificate verify failed".
   if (failure_ == Failure::none) failure_ = failure_of(library_error_);
   ERR_clear_error();
@@ -329,16 +347,9 @@ void SessionImpl::on_client_alpn(std::string_view offered) {
 
 bool SessionImpl::on_ticket_made() {
   SSL_SESSION* session = SSL_get_session(ssl_.get());
-  WallTime until = resume_until_;
-  if (SSL_session_reused(ssl_.get()) == 1) {
-    const auto resumed = get_facts(*session);  // goes on in the new ticket as it is
-    if (!resumed) return false;
-    until = resumed->until;
-  } else if (!facts_ || !put_facts(*session, {facts_, until})) {
-    return false;
-  }
+  if (!facts_ || !put_facts(*session, {facts_, resume_until_})) return false;
   const auto left =
-      std::chrono::duration_cast<std::chrono::seconds>(until - core_->clock.wall()).count();
+      std::chrono::duration_cast<std::chrono::seconds>(resume_until_ - core_->clock.wall()).count();
   SSL_SESSION_set_timeout(session, static_cast<long>(std::max<std::int64_t>(left, 1)));
   return true;
 }
@@ -346,14 +357,6 @@ bool SessionImpl::on_ticket_made() {
 bool SessionImpl::on_ticket_read(SSL_SESSION& session) {
   const auto facts = get_facts(session);
   return facts && may_resume(*facts, *core_->material, core_->clock.wall());
-}
-
-bool SessionImpl::on_new_session(SSL_SESSION* session) {
-  if (!slot_ || !facts_ || SSL_SESSION_is_resumable(session) != 1) return false;
-  const ResumeFacts facts{facts_, resume_until_};
-  if (!put_facts(*session, facts)) return false;
-  *slot_ = {SslSessionPtr(session), facts};
-  return true;
 }
 
 }  // namespace mooring::tls

@@ -33,7 +33,6 @@ class SessionImpl final : public Session {
   void on_client_alpn(std::string_view offered);
   bool on_ticket_made();
   bool on_ticket_read(SSL_SESSION& session);
-  bool on_new_session(SSL_SESSION* session);
 
  private:
   enum class Phase : std::uint8_t { handshaking, established, failed };
@@ -44,6 +43,7 @@ class SessionImpl final : public Session {
   void complete(Step& step);
   bool adopt_peer();
   void read(Step& step);
+  void keep_session();
   void fail_session(Failure failure, const char* rule) noexcept;
   void fail_by_library() noexcept;
   void finish(Step& step) noexcept;
@@ -53,12 +53,14 @@ class SessionImpl final : public Session {
   std::shared_ptr<ResumeSlot> slot_;  // client with a resume_key
   PeerFactsPtr facts_;                // from verification, or from the session that was resumed
   WallTime resume_until_;             // goes with facts_
+  const SSL_SESSION* seen_session_ = nullptr;    // only compared: a ticket comes with a new one
   std::span<const PeerMatcher> expected_peers_;  // the caller's, during the handshake
   Bytes unread_;                                 // the caller's, while the last step said `more`
   std::size_t handshake_bytes_ = 0;
   Phase phase_ = Phase::handshaking;
   bool is_peer_closed_ = false;
   bool is_closed_ = false;
+  bool is_sound_ = false;  // established, and TLS did not break since
   Failure failure_ = Failure::none;
   unsigned long library_error_ = 0;
   const char* rule_ = "";

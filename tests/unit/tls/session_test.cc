@@ -30,5 +30,14 @@ TEST_F(Session, CarriesBytesBothWaysAfterAMutualHandshake) {
   EXPECT_EQ(pair.client.plain, "one row");
 }
 
+TEST_F(Session, ResumesAsOftenAsItIsAsked) {
+  both();
+  for (int i = 0; i < 6; ++i) {
+    TlsPair pair = connect();
+    ASSERT_TRUE(pair.run());
+    EXPECT_EQ(pair.client.session->peer().resumed, i > 0) << i;
+  }
+}
+
 }  // namespace
 }  // namespace mooring::tls
