@@ -188,12 +188,16 @@ configure() {  # HOST: the whole of its agent.toml
   esac
 }
 
+allow_capture() {  # capture.toml: what root lets the agent capture
+  printf '[inbound]\nports = [5432, 8080]\n\n[outbound]\naddresses = ["10.77.1.0/24", "fd77:1::/64"]\nports = [5432, 8080]\n'
+}
+
 start_agent() {  # HOST: helper and agent, each under its own user
   local capability="--inh-caps=-all,+net_admin --ambient-caps=-all,+net_admin --bounding-set=-all,+net_admin"
   configure "$1" >"$(file_of "$1" /etc/mooring/agent.toml)"
   allow_capture >"$(file_of "$1" /etc/mooring/capture.toml)"
   # shellcheck disable=SC2086  # options
-  spawn "$1" helper.log setpriv --reuid $helper_uid --regid $helper_uid --clear-groups $capability --no-new-privs -- \
+  spawn "$1" helper.log setpriv --reuid $helper_uid --regid $helper_uid --groups $agent_uid $capability --no-new-privs -- \
     mooring-net --agent-uid $agent_uid
   wait_for 10 "mooring-net of $1" test -S "$(file_of "$1" /run/mooring/net.sock)"
   spawn "$1" agent.log setpriv --reuid $agent_uid --regid $agent_uid --clear-groups --inh-caps=-all --bounding-set=-all \

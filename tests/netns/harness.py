@@ -28,6 +28,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SUPPORT = ROOT / "tests/support"
 BINARIES = pathlib.Path(os.environ.get("MOORING_BIN", ROOT / "build/release/bin"))
 TRUST_DOMAIN = "shop.test"
+ALLOW_ANY_CAPTURE = """\
+[inbound]
+ports = ["1-65535"]
+[outbound]
+addresses = ["10.77.0.0/16", "fd77:1::/64"]
+ports = ["1-65535"]
+refuse_other = true
+"""
 AGENT_UID, HELPER_UID = 64101, 64102  # as in hosts.sh; nobody else's
 IDLE_SECONDS = float(os.environ.get("MOORING_IDLE_SECONDS", "300"))
 SLOW = os.environ.get("MOORING_SLOW") == "1"
@@ -177,6 +185,7 @@ class Host:
         self._holder = subprocess.Popen([SUPPORT / "hosts.sh", "hold", self.namespace, *entries], stdout=subprocess.PIPE, text=True)
         assert self._holder.stdout.readline() == "ready\n", f"host {name} did not come up"
         self.enter = ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "--uts", "--root", "--"]
+        self.allow_capture(ALLOW_ANY_CAPTURE)
         if identity:
             lab.pki.svid(name)
             self.install_identity(name)
@@ -246,7 +255,7 @@ class Host:
 
     def start_helper(self, *arguments):
         capability = "--inh-caps=-all,+net_admin --ambient-caps=-all,+net_admin --bounding-set=-all,+net_admin".split()
-        command = [*self.enter, "setpriv", f"--reuid={HELPER_UID}", f"--regid={HELPER_UID}", "--clear-groups", *capability,
+        command = [*self.enter, "setpriv", f"--reuid={HELPER_UID}", f"--regid={HELPER_UID}", f"--groups={AGENT_UID}", *capability,
                    "--no-new-privs", "--", self.lab.program("mooring-net"), f"--agent-uid={AGENT_UID}", *arguments]
         self.helper = Process(command, self.folder / "helper.log")
         wait_until(lambda: self.helper.exit_code is not None or self.path("/run/mooring/net.sock").exists(), "helper's socket")
