@@ -11,7 +11,7 @@ void Problems::add(Place place, std::string message, std::string hint) {
     ++more_;
     return;
   }
-  kept_.push_back({place, std::move(message), std::move(hint)});
+  kept_.push_back({place, kept_.size(), std::move(message), std::move(hint)});
 }
 
 std::string Problems::where(Place place) const {
@@ -19,8 +19,9 @@ std::string Problems::where(Place place) const {
 }
 
 std::vector<Diagnostic> Problems::take() && {
-  std::stable_sort(
-      kept_.begin(), kept_.end(), [](const Entry& a, const Entry& b) { return a.place < b.place; });
+  std::sort(kept_.begin(), kept_.end(), [](const Entry& a, const Entry& b) {
+    return std::tie(a.place, a.found) < std::tie(b.place, b.found);
+  });
   std::vector<Diagnostic> list;
   for (Entry& entry : kept_)
     list.push_back({where(entry.place), std::move(entry.message), std::move(entry.hint)});

@@ -30,6 +30,7 @@ class Problems {
  private:
   struct Entry {
     Place place;
+    std::size_t found = 0;  // in which order
     std::string message;
     std::string hint;
   };

@@ -1,6 +1,7 @@
 #include "config/tree.h"
 
 #include <algorithm>
+#include <tuple>
 
 // Header-only and without exceptions: the distribution's library is built with them, under other
 // symbol names, and its nesting bound (256) is more than this format can use.
@@ -56,8 +57,8 @@ std::vector<Member> convert_members(const toml::table& table, std::uint32_t sour
     members.push_back(
         {std::string(key.str()), place_of(key.source().begin, source), convert(node, source)});
   }
-  std::stable_sort(members.begin(), members.end(), [](const Member& a, const Member& b) {
-    return a.place < b.place;
+  std::sort(members.begin(), members.end(), [](const Member& a, const Member& b) {
+    return std::tie(a.place, a.key) < std::tie(b.place, b.key);
   });
   return members;
 }

@@ -1,0 +1,154 @@
+#include "cli/cli.h"
+
+#include <array>
+#include <ostream>
+#include <string_view>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.h"
+#include "core/log.h"
+
+namespace mooring::cli {
+
+namespace {
+
+constexpr const char* kExitCodes =
+    "Exit codes: 0 done; 1 the answer is no (not ready, not captured, refused); 2 wrong usage; 69 "
+    "the agent or\n"
+    "mooring-net does not answer; 77 no permission; 78 the configuration has mistakes.";
+
+enum Takes : unsigned { nothing = 0, json = 1, count = 2, level = 4, file = 8, yes = 16 };
+
+struct CommandRow {
+  const char* group;  // "capture" in `mooring capture on`; empty: none
+  const char* name;
+  const char* help;
+  unsigned takes;
+  Command command;
+};
+
+constexpr std::array<CommandRow, 11> kCommands{{
+    {"", "status", "One screen: identity, capture, services, upstreams, problems", json, status},
+    {"",
+     "why",
+     "The last refused or broken connections, each with cause and remedy",
+     json | count,
+     why},
+    {"", "reload", "Apply the changed configuration; no connection is dropped", nothing, reload},
+    {"", "drain", "Take no new connections and let the open ones end", nothing, drain},
+    {"", "log-level", "Change the level of the agent's log until its next start", level, log_level},
+    {"", "version", "Print the version", nothing, version},
+    {"config", "check", "Name every mistake of the configuration", file, config_check},
+    {"capture",
+     "on",
+     "Capture what the configuration says, now and after each start",
+     yes,
+     capture_on},
+    {"capture", "off", "End capture: traffic flows as without Mooring", nothing, capture_off},
+    {"capture", "status", "What is captured, and by which means", json, capture_status},
+    {"capture",
+     "plan",
+     "Print the rules that `on` would apply; changes nothing",
+     json,
+     capture_plan},
+}};
+
+struct GroupRow {
+  const char* name;
+  const char* help;
+};
+constexpr std::array<GroupRow, 2> kGroups{
+    {{"config", "The configuration"}, {"capture", "Interception of traffic"}}};
+
+void add_options(CLI::App& app, const CommandRow& row, Arguments& arguments, bool& is_confirmed) {
+  if (row.takes & json)
+    app.add_flag("--json", arguments.as_json, "Print JSON (docs/status-json.md)");
+  if (row.takes & count) {
+    app.add_option("-n,--count", arguments.count, "How many connections")
+        ->check(CLI::Range(1, 256))
+        ->capture_default_str();
+  }
+  if (row.takes & level) {
+    app.add_option("LEVEL", arguments.level, "debug, info, warn, error or off")
+        ->required()
+        ->check(CLI::IsMember({"debug", "info", "warn", "error", "off"}));
+  }
+  if (row.takes & file) app.add_option("FILE", arguments.config_file, "Instead of --config");
+  if (row.takes & yes) app.add_flag("--yes", is_confirmed, "Do not ask");
+}
+
+/// CLI11's own codes are beyond 100; ours are documented.
+int finish_parsing(const CLI::App& app,
+                   const CLI::ParseError& error,
+                   const Environment& environment) {
+  const bool is_help = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success);
+  (void)app.exit(error, *environment.out, *environment.err);
+  return static_cast<int>(is_help ? ExitCode::ok : ExitCode::usage);
+}
+
+int run_tool(int argc, const char* const* argv, const Environment& environment) {
+  Arguments arguments;
+  bool is_confirmed = false;
+  CLI::App app("mooring: what an admin asks of the Mooring agent on this host", "mooring");
+  app.footer(kExitCodes);
+  app.set_version_flag("--version", "mooring " MOORING_VERSION);
+  app.add_option("--socket", arguments.socket, "The agent's admin socket")->capture_default_str();
+  app.add_option("--config", arguments.config_file, "The configuration of the agent")
+      ->capture_default_str();
+  app.require_subcommand(1);
+  app.fallthrough();
+  for (const GroupRow& group : kGroups)
+    app.add_subcommand(group.name, group.help)->require_subcommand(1)->fallthrough();
+  Command chosen = nullptr;
+  for (const CommandRow& row : kCommands) {
+    CLI::App& parent = *row.group == '\0' ? app : *app.get_subcommand(row.group);
+    CLI::App* command = parent.add_subcommand(row.name, row.help)->fallthrough();
+    add_options(*command, row, arguments, is_confirmed);
+    command->callback([&chosen, &row] { chosen = row.command; });
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return finish_parsing(app, error, environment);
+  }
+  return static_cast<int>(chosen(environment, arguments));
+}
+
+int run_daemon(int argc, const char* const* argv, const Environment& environment) {
+  Arguments arguments;
+  DaemonOptions options;
+  CLI::App app("mooringd: the Mooring agent", "mooringd");
+  app.footer(
+      "Exit codes: 0 stopped as asked; 1 failed; 2 wrong usage; 78 the configuration has "
+      "mistakes.");
+  app.set_version_flag("--version", "mooringd " MOORING_VERSION);
+  app.add_option("--config",
+                 arguments.config_file,
+                 "The configuration; conf.d/*.toml beside it is read as well")
+      ->capture_default_str();
+  app.add_flag("--check", options.check_only, "Name every mistake of the configuration and exit");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return finish_parsing(app, error, environment);
+  }
+  options.config_file = arguments.config_file;
+  if (options.check_only) return static_cast<int>(config_check(environment, arguments));
+  return environment.daemon(options);
+}
+
+std::string_view base_name(std::string_view path) {
+  return path.substr(path.find_last_of('/') + 1);
+}
+
+}  // namespace
+
+int run(int argc, const char* const* argv, const Environment& environment) {
+  if (argc > 0 && base_name(argv[0]) == "mooringd") return run_daemon(argc, argv, environment);
+  if (argc > 1 && std::string_view(argv[1]) == "mooringd")
+    return run_daemon(argc - 1, argv + 1, environment);
+  return run_tool(argc, argv, environment);
+}
+
+}  // namespace mooring::cli

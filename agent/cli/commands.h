@@ -1,0 +1,36 @@
+// What each command does, after its arguments were understood. Straight blocking code; one process
+// per command.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "cli/environment.h"
+#include "cli/exit_code.h"
+
+namespace mooring::cli {
+
+/// What the options of the command line say; not every command uses all of them.
+struct Arguments {
+  std::string socket = "/run/mooring/admin.sock";
+  std::string config_file = "/etc/mooring/agent.toml";
+  std::string level;
+  std::uint32_t count = 10;
+  bool as_json = false;
+};
+
+using Command = ExitCode (*)(const Environment& environment, const Arguments& arguments);
+
+[[nodiscard]] ExitCode status(const Environment& environment, const Arguments& arguments);
+[[nodiscard]] ExitCode why(const Environment& environment, const Arguments& arguments);
+[[nodiscard]] ExitCode reload(const Environment& environment, const Arguments& arguments);
+[[nodiscard]] ExitCode drain(const Environment& environment, const Arguments& arguments);
+[[nodiscard]] ExitCode log_level(const Environment& environment, const Arguments& arguments);
+[[nodiscard]] ExitCode version(const Environment& environment, const Arguments& arguments);
+[[nodiscard]] ExitCode config_check(const Environment& environment, const Arguments& arguments);
+[[nodiscard]] ExitCode capture_on(const Environment& environment, const Arguments& arguments);
+[[nodiscard]] ExitCode capture_off(const Environment& environment, const Arguments& arguments);
+[[nodiscard]] ExitCode capture_status(const Environment& environment, const Arguments& arguments);
+[[nodiscard]] ExitCode capture_plan(const Environment& environment, const Arguments& arguments);
+
+}  // namespace mooring::cli

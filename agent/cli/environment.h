@@ -1,0 +1,57 @@
+// Everything outside of this process that a command needs, so that tests run without sockets, files
+// or root.
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "capture_client/messages.h"
+#include "cli/intercept.h"
+#include "config/model.h"
+#include "core/result.h"
+
+namespace mooring::cli {
+
+struct AdminAnswer {
+  int status = 0;
+  std::string body;
+};
+
+struct DaemonOptions {
+  std::string config_file;
+  bool check_only = false;
+};
+
+struct Environment {
+  std::ostream* out = nullptr;  // outlive the call of run()
+  std::ostream* err = nullptr;
+  bool has_colour = false;
+
+  /// One request to the agent's admin socket.
+  std::function<Result<AdminAnswer>(
+      const std::string& socket, std::string_view method, const std::string& target)>
+      admin;
+  /// mooring-net: `mooring capture on`, `off` and `status`.
+  std::function<Checked<void>(const std::string& socket, const capture_client::InterceptConfig&)>
+      capture_on;
+  std::function<Checked<void>(const std::string& socket)> capture_off;
+  std::function<Checked<capture_client::Status>(const std::string& socket)> capture_status;
+  /// The rules that would be applied on this host, as text with its notes.
+  std::function<Checked<std::string>(const capture_client::InterceptConfig&)> capture_plan;
+  /// Addresses of a host name; empty when there are none.
+  ResolveName resolve;
+  std::function<tl::expected<config::AgentConfig, std::vector<Diagnostic>>(const std::string& file)>
+      load_config;
+  /// What is wrong with the files that a configuration names (identity). May be empty.
+  std::function<std::vector<Diagnostic>(const config::AgentConfig&)> check_files;
+  /// mooringd itself.
+  std::function<int(const DaemonOptions&)> daemon;
+};
+
+/// The real one, but for `daemon` and `check_files`, which the program sets.
+[[nodiscard]] Environment make_environment();
+
+}  // namespace mooring::cli

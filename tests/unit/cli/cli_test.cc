@@ -1,0 +1,263 @@
+#include "cli/cli.h"
+
+#include <gmock/gmock.h>
+
+#include <sstream>
+
+#include "config/load.h"
+
+namespace mooring::cli {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+
+/// A host whose agent and helper answer what the test says, and that remembers what it was asked.
+class Cli : public ::testing::Test {
+ protected:
+  Cli() {
+    environment_.out = &out_;
+    environment_.err = &err_;
+    environment_.admin =
+        [this](const std::string& socket, std::string_view method, const std::string& target) {
+          asked_.push_back(fmt::format("{} {} {}", socket, method, target));
+          return answer_;
+        };
+    environment_.load_config = [this](const std::string& file) {
+      loaded_.push_back(file);
+      return config::parse({{file, config_text_}});
+    };
+    environment_.capture_on = [this](const std::string& socket,
+                                     const capture_client::InterceptConfig& config) {
+      helper_.push_back("on " + socket);
+      captured_ = config;
+      return helper_answer_;
+    };
+    environment_.capture_off = [this](const std::string& socket) {
+      helper_.push_back("off " + socket);
+      return helper_answer_;
+    };
+    environment_.capture_status = [this](const std::string&) {
+      return Checked<capture_client::Status>(status_);
+    };
+    environment_.capture_plan = [](const capture_client::InterceptConfig& config) {
+      return Checked<std::string>(fmt::format("table with {} ports\n", config.inbound.size()));
+    };
+    environment_.daemon = [this](const DaemonOptions& options) {
+      daemon_file_ = options.config_file;
+      return 0;
+    };
+  }
+
+  int run(std::vector<const char*> arguments) {
+    return cli::run(static_cast<int>(arguments.size()), arguments.data(), environment_);
+  }
+
+  void answer(int status, std::string body) { answer_ = AdminAnswer{status, std::move(body)}; }
+
+  std::ostringstream out_;
+  std::ostringstream err_;
+  Environment environment_;
+  Result<AdminAnswer> answer_ = AdminAnswer{200, "{}"};
+  Checked<void> helper_answer_;
+  capture_client::Status status_;
+  capture_client::InterceptConfig captured_;
+  std::string config_text_ =
+      "[host]\ntrust_domain = \"a\"\n[[service]]\nname = \"s\"\nport = 80\nmode = \"permissive\"\n";
+  std::vector<std::string> asked_, loaded_, helper_;
+  std::string daemon_file_;
+};
+
+constexpr const char* kAsked = "/run/mooring/admin.sock ";
+
+TEST_F(Cli, StatusIsZeroOnlyWhenReady) {
+  answer(200, R"({"ready": true})");
+  EXPECT_EQ(run({"mooring", "status"}), 0);
+  answer(200, R"({"ready": false})");
+  EXPECT_EQ(run({"mooring", "status"}), 1);
+  EXPECT_THAT(
+      asked_,
+      ElementsAre(std::string(kAsked) + "GET /status", std::string(kAsked) + "GET /status"));
+}
+
+TEST_F(Cli, JsonIsPrintedAsItIs) {
+  answer(200, "{\"ready\":true,  \"later\": 1}\n");
+  EXPECT_EQ(run({"mooring", "status", "--json"}), 0);
+  EXPECT_EQ(out_.str(), "{\"ready\":true,  \"later\": 1}\n");
+  out_.str("");
+  answer(200, "[ ]\n");
+  EXPECT_EQ(run({"mooring", "why", "--json"}), 0);
+  EXPECT_EQ(out_.str(), "[ ]\n");
+}
+
+TEST_F(Cli, AnAgentThatIsNotThereIs69) {
+  answer_ = fail(Errc::refused, "connect");
+  EXPECT_EQ(run({"mooring", "status"}), 69);
+  EXPECT_THAT(err_.str(), HasSubstr("Is mooringd running?"));
+  EXPECT_THAT(out_.str(), IsEmpty());
+}
+
+TEST_F(Cli, ASocketThatIsClosedToUsIs77) {
+  answer_ = fail(Errc::permission, "connect");
+  EXPECT_EQ(run({"mooring", "why"}), 77);
+  answer(403, R"({"error": "only root may drain"})");
+  EXPECT_EQ(run({"mooring", "drain"}), 77);
+  EXPECT_THAT(err_.str(), HasSubstr("only root may drain"));
+}
+
+TEST_F(Cli, AnswersThatAreNoJsonAreOne) {
+  answer(200, "<html>");
+  EXPECT_EQ(run({"mooring", "status"}), 1);
+  EXPECT_EQ(run({"mooring", "why"}), 1);
+  answer(500, "");
+  EXPECT_EQ(run({"mooring", "drain"}), 1);
+}
+
+TEST_F(Cli, WhyAsksForTheNumberOfConnections) {
+  answer(200, "[]");
+  EXPECT_EQ(run({"mooring", "why", "-n", "3"}), 0);
+  EXPECT_EQ(run({"mooring", "why"}), 0);
+  EXPECT_THAT(asked_,
+              ElementsAre(std::string(kAsked) + "GET /why?limit=3",
+                          std::string(kAsked) + "GET /why?limit=10"));
+}
+
+TEST_F(Cli, ReloadSaysWhatWasRefused) {
+  answer(
+      422,
+      R"({"problems": [{"path": "agent.toml:3:1", "message": "unknown key", "hint": "did you mean port?"}]})");
+  EXPECT_EQ(run({"mooring", "reload"}), 78);
+  EXPECT_THAT(
+      err_.str(),
+      HasSubstr(
+          "the running one is untouched:\nagent.toml:3:1: unknown key (did you mean port?)\n"));
+  answer(200, R"({"generation": 4, "warnings": ["loopback"]})");
+  EXPECT_EQ(run({"mooring", "reload"}), 0);
+  EXPECT_EQ(out_.str(), "Generation 4 is in force.\n");
+  EXPECT_THAT(err_.str(), HasSubstr("warning: loopback\n"));
+}
+
+TEST_F(Cli, LogLevelTakesKnownLevelsOnly) {
+  EXPECT_EQ(run({"mooring", "log-level", "debug"}), 0);
+  EXPECT_THAT(asked_, ElementsAre(std::string(kAsked) + "POST /logging?level=debug"));
+  EXPECT_EQ(run({"mooring", "log-level", "loud"}), 2);
+  EXPECT_EQ(run({"mooring", "log-level"}), 2);
+  EXPECT_EQ(asked_.size(), 1U);
+}
+
+TEST_F(Cli, SocketMayStandBeforeOrAfterTheCommand) {
+  answer(200, R"({"ready": true})");
+  EXPECT_EQ(run({"mooring", "--socket", "/a", "status"}), 0);
+  EXPECT_EQ(run({"mooring", "status", "--socket", "/b"}), 0);
+  EXPECT_THAT(asked_, ElementsAre("/a GET /status", "/b GET /status"));
+}
+
+TEST_F(Cli, WrongUsageIsTwo) {
+  EXPECT_EQ(run({"mooring"}), 2);
+  EXPECT_EQ(run({"mooring", "sttaus"}), 2);
+  EXPECT_EQ(run({"mooring", "capture"}), 2);
+  EXPECT_EQ(run({"mooring", "status", "--jsn"}), 2);
+  EXPECT_EQ(run({"mooring", "why", "-n", "0"}), 2);
+  EXPECT_THAT(asked_, IsEmpty());
+}
+
+TEST_F(Cli, HelpNamesTheExitCodes) {
+  EXPECT_EQ(run({"mooring", "--help"}), 0);
+  for (const char* code : {"0 done", "1 the answer is no", "2 wrong usage", "69", "77", "78"}) {
+    EXPECT_THAT(out_.str(), HasSubstr(code));
+  }
+}
+
+TEST_F(Cli, VersionIsPrinted) {
+  EXPECT_EQ(run({"mooring", "version"}), 0);
+  EXPECT_EQ(run({"mooring", "--version"}), 0);
+  EXPECT_EQ(run({"mooringd", "--version"}), 0);
+  EXPECT_EQ(out_.str(),
+            "mooring " MOORING_VERSION "\nmooring " MOORING_VERSION "\nmooringd " MOORING_VERSION
+            "\n");
+}
+
+TEST_F(Cli, ConfigCheckIsZeroOr78) {
+  EXPECT_EQ(run({"mooring", "config", "check"}), 0);
+  EXPECT_EQ(out_.str(), "/etc/mooring/agent.toml: correct, 1 service, 0 upstreams, 0 warnings\n");
+  config_text_ += "prot = 1\n";
+  EXPECT_EQ(run({"mooring", "config", "check", "/tmp/other.toml"}), 78);
+  EXPECT_THAT(
+      err_.str(),
+      StartsWith(
+          "/tmp/other.toml:7:1: unknown key \"prot\" in [[service]] (did you mean \"port\"?)\n"));
+  EXPECT_THAT(loaded_, ElementsAre("/etc/mooring/agent.toml", "/tmp/other.toml"));
+}
+
+TEST_F(Cli, ConfigCheckLooksIntoTheFilesThatAreNamed) {
+  environment_.check_files = [](const config::AgentConfig&) {
+    return std::vector<Diagnostic>{{"/etc/mooring/key.pem", "cannot be read", ""}};
+  };
+  EXPECT_EQ(run({"mooring", "config", "check"}), 78);
+  EXPECT_THAT(err_.str(), HasSubstr("/etc/mooring/key.pem: cannot be read"));
+}
+
+TEST_F(Cli, CaptureOnSendsWhatTheConfigurationSays) {
+  config_text_ += "[capture]\nhelper_socket = \"/tmp/net.sock\"\n";
+  EXPECT_EQ(run({"mooring", "capture", "on", "--yes"}), 0);
+  EXPECT_THAT(helper_, ElementsAre("on /tmp/net.sock"));
+  EXPECT_THAT(captured_.inbound,
+              ElementsAre(capture_client::InboundPort{80, capture_client::OnAgentDeath::open}));
+}
+
+TEST_F(Cli, CaptureOnWithABrokenConfigurationChangesNothing) {
+  config_text_ = "broken";
+  EXPECT_EQ(run({"mooring", "capture", "on"}), 78);
+  EXPECT_THAT(helper_, IsEmpty());
+}
+
+TEST_F(Cli, CaptureOffWorksEvenWithABrokenConfiguration) {
+  config_text_ = "broken";
+  EXPECT_EQ(run({"mooring", "capture", "off"}), 0);
+  EXPECT_THAT(helper_, ElementsAre("off /run/mooring/net.sock"));
+}
+
+TEST_F(Cli, AHelperThatIsNotThereIs69) {
+  config_text_ += "[capture]\nhelper_socket = \"/nonexistent/net.sock\"\n";
+  helper_answer_ =
+      fail(Diagnostic{"/nonexistent/net.sock", "mooring-net does not run", "start it"});
+  EXPECT_EQ(run({"mooring", "capture", "off"}), 69);
+  EXPECT_THAT(err_.str(), HasSubstr("mooring-net does not run (start it)"));
+}
+
+TEST_F(Cli, CaptureStatusIsZeroOnlyWhileActive) {
+  EXPECT_EQ(run({"mooring", "capture", "status", "--json"}), 1);
+  EXPECT_THAT(out_.str(), HasSubstr("\"state\": \"off\""));
+  status_.state = capture_client::CaptureState::active;
+  EXPECT_EQ(run({"mooring", "capture", "status"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("active"));
+}
+
+TEST_F(Cli, CapturePlanPrintsTheRules) {
+  EXPECT_EQ(run({"mooring", "capture", "plan"}), 0);
+  EXPECT_EQ(out_.str(), "table with 1 ports\n");
+  out_.str("");
+  EXPECT_EQ(run({"mooring", "capture", "plan", "--json"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("\"inbound_port\": 15006"));
+  EXPECT_THAT(helper_, IsEmpty());
+}
+
+TEST_F(Cli, TheNameDecidesWhichProgramItIs) {
+  EXPECT_EQ(run({"/usr/bin/mooringd", "--config", "/a"}), 0);
+  EXPECT_EQ(daemon_file_, "/a");
+  EXPECT_EQ(run({"mooring", "mooringd", "--config", "/b"}), 0);
+  EXPECT_EQ(daemon_file_, "/b");
+}
+
+TEST_F(Cli, DaemonCheckDoesNotStart) {
+  EXPECT_EQ(run({"mooringd", "--check"}), 0);
+  config_text_ = "broken";
+  EXPECT_EQ(run({"mooringd", "--check"}), 78);
+  EXPECT_EQ(daemon_file_, "");
+  EXPECT_EQ(run({"mooringd", "--chek"}), 2);
+}
+
+}  // namespace
+}  // namespace mooring::cli
