@@ -37,7 +37,11 @@ json parse(std::string_view text) {
 }
 
 void erase_handles(json& value) {
-  if (value.is_object()) value.erase("handle");
+  if (value.is_object()) {
+    value.erase("handle");
+    // Of a table; nft 1.0.6 prints the name of some other table there.
+    if (value.contains("flags") && value.contains("name")) value.erase("flags");
+  }
   if (!value.is_structured()) return;
   for (auto& child : value)
     erase_handles(child);
@@ -50,8 +54,7 @@ struct Chain {
 };
 using Chains = std::map<std::string, Chain>;  // by "family table chain"
 
-Chains chains_of(const json& listing) {
-  Chains chains;
+void add_chains(const json& listing, Chains& chains) {
   const auto name_of = [](const json& object, const char* chain_key) {
     return fmt::format("{} {} {}",
                        string_at(object, "family"),
@@ -69,7 +72,6 @@ Chains chains_of(const json& listing) {
   for (const json& rule : entries(listing, "rule")) {
     chains[name_of(rule, "chain")].comments.push_back(string_at(rule, "comment"));
   }
-  return chains;
 }
 
 // Reads our own rendering, whose lines have one shape each.
@@ -126,7 +128,7 @@ std::string normalise_listing(std::string_view text) {
   if (!listing.is_object()) return {};
   const auto list = listing.find("nftables");
   if (list == listing.end() || !list->is_array()) return {};
-  std::string out = "rules:";
+  std::string out;
   for (json& entry : *list) {
     if (entry.is_object() && entry.contains("metainfo")) continue;
     erase_handles(entry);
@@ -135,8 +137,10 @@ std::string normalise_listing(std::string_view text) {
   return out;
 }
 
-Checked<void> compare_listing(std::string_view text, std::string_view applied) {
-  const Chains present = chains_of(parse(text));
+Checked<void> compare_listings(const std::vector<std::string>& listings, std::string_view applied) {
+  Chains present;
+  for (const std::string& listing : listings)
+    add_chains(parse(listing), present);
   const Chains wanted = chains_of(applied);
   for (const auto& [name, chain] : wanted) {
     const auto found = present.find(name);

@@ -59,10 +59,10 @@ Checked<void> NftRules::capture(const Plan& plan) {
   is_draining_ = false;
   drain_port_ = plan.outbound_port;
 
-  const auto json = listing();
-  if (!json) return fail(json.error());
-  if (auto same = compare_listing(*json, applied); !same) return same;
-  baseline_ = normalise_listing(*json);
+  const auto listed = listings();
+  if (!listed) return fail(listed.error());
+  if (auto same = compare_listings(*listed, applied); !same) return same;
+  remember();
   tidy();
   return {};
 }
@@ -105,29 +105,37 @@ Checked<void> NftRules::clear() {
   return end_capture(nullptr);
 }
 
-Checked<std::string> NftRules::listing() {
+// One table at a time: nft 1.0.6 finds nothing when one buffer lists two.
+Checked<std::vector<std::string>> NftRules::listings() {
   std::vector<std::string> names;
   if (letter_ != 0) names.push_back(capture_table(options_.boot_suffix, letter_));
   if (has_guard_) names.push_back(guard_table(options_.boot_suffix));
-  std::string commands;
+  std::vector<std::string> found;
   for (const std::string& name : names) {
     for (const std::string& family : families_of(options_.family)) {
-      // The guard of a family in which nothing is closed is there, and empty.
-      commands += fmt::format("{}list table {} {}", commands.empty() ? "" : "; ", family, name);
+      auto json = runner_->list_json(fmt::format("list table {} {}", family, name));
+      if (!json) return fail(json.error());
+      found.push_back(std::move(*json));
     }
   }
-  if (commands.empty()) return std::string("{\"nftables\": []}");
-  return runner_->list_json(commands);
+  return found;
+}
+
+std::string NftRules::picture() {
+  const auto listed = listings();
+  if (!listed) return {};
+  std::string whole = "rules:";
+  for (const std::string& json : *listed)
+    whole += normalise_listing(json);
+  return whole;
 }
 
 void NftRules::remember() {
-  const auto json = listing();
-  baseline_ = json ? normalise_listing(*json) : std::string();
+  baseline_ = picture();
 }
 
 bool NftRules::is_intact() {
-  const auto json = listing();
-  return json && normalise_listing(*json) == baseline_;
+  return picture() == baseline_;
 }
 
 void NftRules::tidy() {

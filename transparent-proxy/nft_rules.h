@@ -38,9 +38,10 @@ class NftRules : public Rules {
   };
   [[nodiscard]] Checked<Present> look();
   [[nodiscard]] std::string deletion(const Present& present, std::string_view name) const;
-  [[nodiscard]] Checked<std::string> listing();
+  [[nodiscard]] Checked<std::vector<std::string>> listings();
   [[nodiscard]] char next_letter(const Present& present) const;
   [[nodiscard]] Checked<void> end_capture(const Plan* guarded);
+  [[nodiscard]] std::string picture();  // empty if it cannot be listed
   void remember();
 
   std::unique_ptr<NftRunner> runner_;
@@ -49,7 +50,7 @@ class NftRules : public Rules {
   bool has_guard_ = false;
   bool is_draining_ = false;
   std::uint16_t drain_port_ = 0;
-  std::string baseline_;  // the listing right after our last change
+  std::string baseline_;  // picture() right after our last change; empty before the first
 };
 
 /// The tables in the answer to "list tables" whose names carry our prefix.
@@ -57,8 +58,9 @@ class NftRules : public Rules {
 /// A listing without what changes by itself (handles, the program's version). Empty if it is not
 /// JSON.
 [[nodiscard]] std::string normalise_listing(std::string_view json);
-/// Compares a listing with the text that was applied: chains with hook and priority, and the
-/// comments of the rules in their order. Fails with the first difference.
-[[nodiscard]] Checked<void> compare_listing(std::string_view json, std::string_view applied);
+/// Compares the listings of our tables with the text that was applied: chains with hook and
+/// priority, and the comments of the rules in their order. Fails with the first difference.
+[[nodiscard]] Checked<void> compare_listings(const std::vector<std::string>& listings,
+                                             std::string_view applied);
 
 }  // namespace mooring::transparent_proxy

@@ -122,6 +122,9 @@ Checked<void> plan_inbound(const InterceptConfig& config, const HostFacts& facts
     if (inbound.port == config.inbound_port || inbound.port == config.outbound_port) {
       return refuse(path, "is a port of the agent itself");
     }
+    if (has(config.exclude_ports, inbound.port)) {
+      return refuse(path, "is a service and in exclude_ports");
+    }
     auto& ports = is_closed(inbound.on_agent_death) ? made.inbound_closed : made.inbound_open;
     ports.push_back(inbound.port);
   }

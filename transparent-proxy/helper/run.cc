@@ -45,7 +45,7 @@ struct Options {
   std::string socket = "/run/mooring/net.sock";
   std::string config = "/etc/mooring/capture.toml";
   std::string agent_user = "mooring";
-  std::string state_dir = "/var/lib/mooring-net";
+  std::string state_dir = "/run/mooring/net-state";
   std::string user;
   std::string backend;
   std::string log_level = "info";
@@ -58,7 +58,7 @@ constexpr const char* kHelp =
     "  --socket PATH         where mooringd and mooring connect (/run/mooring/net.sock)\n"
     "  --config FILE         what the agent may capture (/etc/mooring/capture.toml)\n"
     "  --agent-user NAME     the user mooringd runs as (mooring); --agent-uid is the same\n"
-    "  --state-dir DIR       remembers what is captured (/var/lib/mooring-net)\n"
+    "  --state-dir DIR       remembers what is captured (/run/mooring/net-state)\n"
     "  --user NAME           change to this user; keeps CAP_NET_ADMIN only\n"
     "  --backend NAME        nft-inet, nft-split, iptables-nft, iptables-legacy; default: the "
     "first that works\n"
