@@ -2,8 +2,6 @@
 import json
 import pathlib
 import shutil
-import signal
-import subprocess
 
 import capture_protocol as protocol
 import harness
@@ -53,10 +51,11 @@ class Site:
 
     def start_agent(self, config=None, wait_for="active"):
         config = self.config() if config is None else config
+        said_before = self.agent.log().count(wait_for) if self.agent else 0  # one log file for all of them
         self.agent = self.host.spawn("fake_agent", "/usr/bin/python3", self.lab.folder / "fake_agent.py", "/run/mooring/net.sock",
                                      config.hex(), user=harness.AGENT_UID)
         self.host.agent = self.agent  # so that the harness ends it
-        self.wait_for_agent(wait_for)
+        self.wait_for_agent(wait_for, times=said_before + 1)
         return self.agent
 
     def wait_for_agent(self, words, times=1, timeout=10):
