@@ -132,8 +132,7 @@ SessionImpl::SessionImpl(std::shared_ptr<ContextCore> core, SslPtr ssl) noexcept
 
 SessionImpl::~SessionImpl() {
   // SSL_free of a connection that was not shut down marks its session as not to be resumed.
-  if (phase_ == Phase::established)
-    SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  if (is_sound_) SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 }
 
 Step SessionImpl::start() {

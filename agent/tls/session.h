@@ -29,8 +29,8 @@ struct PeerMatcher {
 
 struct Parameters {
   bool tls13_only = false;
-  std::vector<std::string> ciphers;  // IANA names; empty: AES-128-GCM, AES-256-GCM, CHACHA20
-  std::vector<std::string> groups;   // X25519, P-256, P-384, P-521; empty: the first two
+  std::vector<std::string> ciphers = {};  // IANA names; empty: AES-128-GCM, AES-256-GCM, CHACHA20
+  std::vector<std::string> groups = {};   // X25519, P-256, P-384, P-521; empty: the first two
   bool resumption = true;
 
   friend bool operator==(const Parameters&, const Parameters&) = default;
@@ -104,11 +104,12 @@ class Context {
   virtual ~Context() = default;
 
   struct ClientOptions {
-    std::string_view sni;            // empty: none
+    std::string_view sni = {};       // empty: none
     std::string_view alpn = "kuma";  // offered; empty: none
-    std::span<const PeerMatcher>
-        expected_peers;           // outlives the handshake; empty: any peer of a trusted domain
-    std::string_view resume_key;  // cluster and endpoint: sessions are kept under it; empty: none
+    /// Outlives the handshake. Empty: any peer of a trusted domain.
+    std::span<const PeerMatcher> expected_peers = {};
+    /// Cluster and endpoint: sessions are kept under it. Empty: none is kept.
+    std::string_view resume_key = {};
   };
   [[nodiscard]] virtual Result<std::unique_ptr<Session>> make_client(
       const ClientOptions& options) = 0;
@@ -121,8 +122,8 @@ struct Step {
   Bytes plain;                  // decrypted
   bool handshake_done = false;  // true once: in the step that completes the handshake
   bool peer_closed = false;     // close_notify has come
-  bool more =
-      false;  // Scratch was full: use `plain`, then call feed({}); the input must still be there
+  /// Scratch was full: use `plain`, then call feed({}); the input must still be there.
+  bool more = false;
   Failure failure = Failure::none;
   std::int32_t library_code = 0;  // ERR_GET_REASON, for the log
 };

@@ -20,13 +20,13 @@ struct CertOptions {
   WallTime not_before = std::chrono::system_clock::now() - std::chrono::hours(1);
   WallTime not_after = std::chrono::system_clock::now() + std::chrono::hours(24);
   KeyType key = KeyType::p256;
-  std::string subject;  // common name; empty: no subject, as Kuma and SPIRE issue leaves
-  std::vector<std::string> extra_names;  // "URI:spiffe://...", "DNS:..."
+  std::string subject = {};  // common name; empty: no subject, as Kuma and SPIRE issue leaves
+  std::vector<std::string> extra_names = {};  // "URI:spiffe://...", "DNS:..."
   std::string basic_constraints = "critical,CA:FALSE";
   std::string key_usage = "critical,digitalSignature";
   std::string extended_key_usage = "serverAuth,clientAuth";
-  std::string name_constraints;
-  std::string subject_alternative_name;  // replaces all of it
+  std::string name_constraints = {};
+  std::string subject_alternative_name = {};  // replaces all of it
 };
 
 /// What a CA certificate differs in.

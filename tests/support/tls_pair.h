@@ -14,9 +14,9 @@ namespace mooring::test {
 
 /// One end: what it is made of, and what has happened to it.
 struct TlsEnd {
-  std::unique_ptr<tls::Session> session;
-  std::string plain;     // received
-  std::string outgoing;  // ciphertext on its way to the other end
+  std::unique_ptr<tls::Session> session = {};
+  std::string plain = {};     // received
+  std::string outgoing = {};  // ciphertext on its way to the other end
   bool handshake_done = false;
   bool peer_closed = false;
   tls::Failure failure = tls::Failure::none;

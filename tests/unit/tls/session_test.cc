@@ -1,13 +1,24 @@
 #include "tls/session.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 
 #include "unit/tls/fixture.h"
+#include "unit/tls/raw_peer.h"
 
 namespace mooring::tls {
 namespace {
 
+using test::RawPeer;
 using test::TlsPair;
+
+std::string pattern(std::size_t bytes) {
+  std::string text(bytes, '\0');
+  for (std::size_t i = 0; i < bytes; ++i)
+    text[i] = static_cast<char>(i * 2654435761U >> 13);
+  return text;
+}
 
 class Session : public test::TlsFixture {};
 
@@ -30,13 +41,264 @@ TEST_F(Session, CarriesBytesBothWaysAfterAMutualHandshake) {
   EXPECT_EQ(pair.client.plain, "one row");
 }
 
-TEST_F(Session, ResumesAsOftenAsItIsAsked) {
+TEST_F(Session, NamesTheAnchorAndTheEndOfThePeersPath) {
+  const auto options = test::CertOptions{.not_after = clock_.wall() + std::chrono::hours(3)};
+  client(ca_.material(test::kWeb, options));
+  server(ca_.material(test::kDb));
+  TlsPair pair = connect();
+  ASSERT_TRUE(pair.run());
+  const auto root = identity::parse_certificates(ca_.cert_pem(), 1);
+  EXPECT_EQ(pair.server.session->peer().trust_anchor, identity::fingerprint(*root->front()));
+  EXPECT_EQ(pair.server.session->peer().not_after,
+            std::chrono::floor<std::chrono::seconds>(options.not_after));
+}
+
+TEST_F(Session, SpeaksTls12WithTheExtendedMasterSecret) {
+  both(test::tls12());
+  TlsPair pair = connect();
+  ASSERT_TRUE(pair.run());
+  EXPECT_STREQ(pair.client.session->peer().version, "TLSv1.2");
+  EXPECT_STREQ(pair.client.session->peer().cipher, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256");
+  pair.client.write("old but sound");
+  pair.run();
+  EXPECT_EQ(pair.server.plain, "old but sound");
+}
+
+TEST_F(Session, TellsTheServerWhatTheClientAskedFor) {
   both();
-  for (int i = 0; i < 6; ++i) {
-    TlsPair pair = connect();
-    ASSERT_TRUE(pair.run());
-    EXPECT_EQ(pair.client.session->peer().resumed, i > 0) << i;
+  TlsPair pair = connect({.sni = "db.mesh", .expected_peers = {}, .resume_key = ""});
+  ASSERT_TRUE(pair.run());
+  EXPECT_EQ(pair.server.session->peer().sni, "db.mesh");
+  EXPECT_EQ(pair.server.session->peer().alpn, "kuma");
+}
+
+TEST_F(Session, SelectsNoApplicationProtocol) {
+  server(ca_.material(test::kDb));
+  test::TlsEnd ours{*server_->make_server()};
+  RawPeer peer(Role::client, ca_.issue(test::kWeb), [](SSL_CTX& context) {
+    SSL_CTX_set_alpn_protos(&context, reinterpret_cast<const unsigned char*>("\4kuma\2h2"), 8);
+  });
+  peer.run(ours);
+  ASSERT_TRUE(ours.handshake_done);
+  const unsigned char* selected = nullptr;
+  unsigned bytes = 0;
+  SSL_get0_alpn_selected(peer.ssl(), &selected, &bytes);
+  EXPECT_EQ(bytes, 0U);
+  EXPECT_EQ(ours.session->peer().alpn, "kuma");
+}
+
+TEST_F(Session, AcceptsAPeerWithoutSniAndAlpn) {
+  both();
+  TlsPair pair = connect({.sni = "", .alpn = "", .expected_peers = {}, .resume_key = ""});
+  ASSERT_TRUE(pair.run());
+  EXPECT_EQ(pair.server.session->peer().sni, "");
+  EXPECT_EQ(pair.server.session->peer().alpn, "");
+}
+
+TEST_F(Session, WorksWhenBytesComeOneByOne) {
+  both();
+  TlsPair pair = connect();
+  pair.piece = 1;
+  ASSERT_TRUE(pair.run());
+  const std::string text = pattern(40000);
+  pair.client.write(text);
+  pair.server.write(text);
+  pair.run();
+  EXPECT_EQ(pair.server.plain, text);
+  EXPECT_EQ(pair.client.plain, text);
+}
+
+TEST_F(Session, CarriesTheLargestWrites) {
+  both();
+  TlsPair pair = connect();
+  ASSERT_TRUE(pair.run());
+  const std::string text = pattern(Scratch::kPlainBytes);
+  for (int i = 0; i < 4; ++i) {
+    pair.client.write(text);
+    pair.run();
   }
+  ASSERT_EQ(pair.server.plain.size(), 4 * text.size());
+  EXPECT_EQ(pair.server.plain.substr(3 * text.size()), text);
+}
+
+TEST_F(Session, NeverAsksToBeFedAgainWithinTheStatedBound) {
+  both();
+  TlsPair pair = connect();
+  ASSERT_TRUE(pair.run());
+  // A record that is complete but for one byte waits inside; then as much as one feed() may be
+  // given.
+  pair.client.write(pattern(16384));
+  std::string cipher = std::exchange(pair.client.outgoing, {});
+  pair.server.take(
+      pair.server.session->feed(std::as_bytes(std::span(cipher).first(cipher.size() - 1))));
+  EXPECT_EQ(pair.server.plain.size(), 0U);
+  std::string rest = cipher.substr(cipher.size() - 1);
+  for (int i = 0; i < 2; ++i) {
+    pair.client.write(pattern(Scratch::kPlainBytes));
+    rest += std::exchange(pair.client.outgoing, {});
+  }
+  const Step step =
+      pair.server.session->feed(std::as_bytes(std::span(rest).first(Scratch::kPlainBytes)));
+  EXPECT_FALSE(step.more);
+  EXPECT_GE(step.plain.size(), Scratch::kPlainBytes);
+}
+
+TEST_F(Session, SaysMoreWhenTheInputIsLargerThanItsScratch) {
+  both();
+  TlsPair pair = connect();
+  ASSERT_TRUE(pair.run());
+  const std::string text = pattern(Scratch::kPlainBytes);
+  for (int i = 0; i < 3; ++i)
+    pair.client.write(text);
+  const std::string cipher = std::exchange(pair.client.outgoing, {});
+  Step step = pair.server.session->feed(std::as_bytes(std::span(cipher)));
+  EXPECT_TRUE(step.more);
+  pair.server.take(step);
+  EXPECT_EQ(pair.server.plain, text + text + text);
+}
+
+TEST_F(Session, SharesItsScratchWithOthers) {
+  both();
+  TlsPair first = connect();
+  TlsPair second = connect();
+  // Two handshakes at once over the one BIO, step by step.
+  first.piece = second.piece = 100;
+  ASSERT_TRUE(first.run());
+  ASSERT_TRUE(second.run());
+  // What one session decrypted is handed to another as it lies.
+  first.client.write("through two tunnels");
+  const std::string cipher = std::exchange(first.client.outgoing, {});
+  const Step received = first.server.session->feed(std::as_bytes(std::span(cipher)));
+  second.client.take(second.client.session->write(received.plain));
+  second.run();
+  EXPECT_EQ(second.server.plain, "through two tunnels");
+}
+
+TEST_F(Session, OutlivesItsContext) {
+  both();
+  TlsPair pair = connect();
+  TlsPair halfway = connect();
+  ASSERT_TRUE(pair.run());
+  client_.reset();
+  server_.reset();
+  pair.client.write("still here");
+  pair.run();
+  EXPECT_EQ(pair.server.plain, "still here");
+  EXPECT_TRUE(halfway.run());
+}
+
+TEST_F(Session, ClosesEachDirectionOnItsOwn) {
+  both();
+  TlsPair pair = connect();
+  ASSERT_TRUE(pair.run());
+  pair.client.write("the question");
+  pair.client.take(pair.client.session->close_write());
+  pair.run();
+  EXPECT_EQ(pair.server.plain, "the question");
+  EXPECT_TRUE(pair.server.peer_closed);
+  EXPECT_FALSE(pair.client.peer_closed);
+  pair.server.write("the answer");
+  pair.run();
+  EXPECT_EQ(pair.client.plain, "the answer");
+  pair.server.take(pair.server.session->close_write());
+  pair.run();
+  EXPECT_TRUE(pair.client.peer_closed);
+  EXPECT_EQ(pair.client.session->feed_eof().failure, Failure::none);
+  EXPECT_EQ(pair.server.session->feed_eof().failure, Failure::none);
+}
+
+TEST_F(Session, ClosesHalfInTls12Too) {
+  both(test::tls12());
+  TlsPair pair = connect();
+  ASSERT_TRUE(pair.run());
+  pair.client.take(pair.client.session->close_write());
+  pair.run();
+  EXPECT_TRUE(pair.server.peer_closed);
+  pair.server.write("the answer");
+  pair.run();
+  EXPECT_EQ(pair.client.plain, "the answer");
+}
+
+TEST_F(Session, IgnoresWhatComesAfterCloseNotify) {
+  both();
+  TlsPair pair = connect();
+  ASSERT_TRUE(pair.run());
+  pair.client.take(pair.client.session->close_write());
+  pair.client.outgoing += "trailing garbage";
+  pair.run();
+  EXPECT_TRUE(pair.server.peer_closed);
+  EXPECT_EQ(pair.server.failure, Failure::none);
+  EXPECT_EQ(pair.server.plain, "");
+}
+
+TEST_F(Session, ReportsAStreamThatEndsWithoutCloseNotify) {
+  both();
+  TlsPair pair = connect();
+  EXPECT_EQ(pair.server.session->feed_eof().failure, Failure::truncated);
+  pair = connect();
+  ASSERT_TRUE(pair.run());
+  EXPECT_EQ(pair.server.session->feed_eof().failure, Failure::truncated);
+  EXPECT_EQ(pair.server.session->feed_eof().failure, Failure::truncated);
+}
+
+TEST_F(Session, StaysFailed) {
+  both();
+  TlsPair pair = connect();
+  ASSERT_TRUE(pair.run());
+  pair.client.write("to be damaged");
+  pair.client.outgoing.back() ^= 1;
+  pair.run();
+  EXPECT_EQ(pair.server.failure, Failure::protocol);
+  EXPECT_EQ(pair.server.session->failure_text(), "decryption failed or bad record mac");
+  pair.client.write("again");
+  pair.run();
+  EXPECT_EQ(pair.server.failure, Failure::protocol);
+  EXPECT_EQ(pair.server.plain, "");
+  EXPECT_EQ(pair.client.failure, Failure::peer_alert);
+}
+
+TEST_F(Session, AnswersARequestToRenegotiateWithARefusal) {
+  server(ca_.material(test::kDb));
+  test::TlsEnd ours{*server_->make_server()};
+  RawPeer peer(Role::client, ca_.issue(test::kWeb), [](SSL_CTX& context) {
+    SSL_CTX_set_max_proto_version(&context, TLS1_2_VERSION);
+  });
+  peer.run(ours);
+  ASSERT_TRUE(ours.handshake_done && peer.is_established());
+  ASSERT_EQ(SSL_renegotiate(peer.ssl()), 1);
+  SSL_do_handshake(peer.ssl());
+  peer.run(ours);
+  EXPECT_FALSE(peer.is_established());
+  EXPECT_FALSE(ours.session->peer().resumed);
+}
+
+TEST_F(Session, FollowsAKeyUpdate) {
+  server(ca_.material(test::kDb));
+  test::TlsEnd ours{*server_->make_server()};
+  RawPeer peer(Role::client, ca_.issue(test::kWeb));
+  peer.run(ours);
+  ASSERT_TRUE(ours.handshake_done);
+  SSL_key_update(peer.ssl(), SSL_KEY_UPDATE_REQUESTED);
+  SSL_write(peer.ssl(), "new keys", 8);
+  peer.run(ours);
+  EXPECT_EQ(ours.plain, "new keys");
+  ours.write("both ways");
+  peer.step(ours);
+  EXPECT_EQ(peer.plain(), "both ways");
+}
+
+TEST_F(Session, DoesNotAskTheClientForParticularIssuers) {
+  server(ca_.material(test::kDb));
+  test::TlsEnd ours{*server_->make_server()};
+  RawPeer peer(Role::client, ca_.issue(test::kWeb));
+  peer.run(ours);
+  EXPECT_LE(sk_X509_NAME_num(SSL_get0_peer_CA_list(peer.ssl())), 0);
+}
+
+TEST_F(Session, FitsItsClientHelloIntoOneSegment) {
+  both();
+  TlsPair pair = connect({.sni = std::string(200, 'a'), .expected_peers = {}, .resume_key = ""});
+  EXPECT_LT(pair.client.outgoing.size(), 700U);
 }
 
 }  // namespace
