@@ -403,6 +403,19 @@ TEST(ParseConfig, DotsInStringsAndCommentsAreFree) {
   EXPECT_EQ(config_of(text).upstreams.at(0).addresses.size(), 500U);
 }
 
+TEST(ParseConfig, CharactersBeyondAsciiStandInCommentsAndStringsOnly) {
+  EXPECT_THAT(only_problem("# f\u00fc\u00df\n\u00e9 = 1\n"),
+              HasSubstr("agent.toml:2:1: a character outside of ASCII"));
+  EXPECT_THAT(only_problem("a = ['x', \"\u00e9\", \u00e9]\n"),
+              HasSubstr("agent.toml:1:16: a character"));
+  EXPECT_THAT(only_problem("a = \"\"\"x\"\"\"\"\u00e9\n"),
+              HasSubstr("agent.toml:1:13: a character"));
+  const auto config = config_of(
+      host_with("[[upstream]] # \u00e9\nname = \"a\"\naddresses = ['10.0.0.1']\nports = [1]\n"
+                "spiffe_ids = [\"spiffe://shop.example/a\"]\n[log]\nfile = \"/\u00e9\"\n"));
+  EXPECT_EQ(config.logging.file, "/\u00e9");
+}
+
 TEST(ParseConfig, PeerTextInMessagesIsEscaped) {
   EXPECT_THAT(only_problem(host_with("[log]\nlevel = \"\\u001b[31mred\"\n")),
               HasSubstr("\\x1b[31mred"));
