@@ -14,7 +14,7 @@ std::unique_ptr<Chunk> ChunkPool::take() {
   return chunk;
 }
 
-void ChunkPool::give_back(std::unique_ptr<Chunk> chunk) {
+void ChunkPool::give_back([[maybe_unused]] std::unique_ptr<Chunk> chunk) {
 #ifndef MOORING_PLAIN_ALLOC
   if (free_.size() < kept_) free_.push_back(std::move(chunk));
 #endif
