@@ -294,7 +294,10 @@ void SessionImpl::fail_session(Failure failure, const char* rule) noexcept {
 }
 
 void SessionImpl::fail_by_library() noexcept {
-  library_error_ = ERR_peek_last_error();
+  // The first one says what it was ("decryption failed"), later ones what became of it ("record
+  // layer failure"); below libssl the first one is too deep ("bad decrypt").
+  library_error_ = ERR_peek_error();
+  if (ERR_GET_LIB(library_error_) != ERR_LIB_SSL) library_error_ = ERR_peek_last_error();
   phase_ = Phase::failed;
   is_sound_ = false;
   // A callback of ours may have said it better than the library's "certificate verify failed".

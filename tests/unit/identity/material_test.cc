@@ -1,0 +1,164 @@
+#include "identity/material.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <openssl/x509.h>
+
+#include "support/pki.h"
+
+namespace mooring::identity {
+namespace {
+
+using std::chrono::hours;
+using test::CertOptions;
+using test::Issued;
+using test::KeyType;
+using test::TestCa;
+using ::testing::HasSubstr;
+
+constexpr const char* kWeb = "spiffe://mesh.test/web";
+
+class BuildMaterial : public ::testing::Test {
+ protected:
+  MaterialText text(const Issued& own) const {
+    return {own.cert_pem, own.key_pem, {{"mesh.test", ca_.cert_pem()}}};
+  }
+  /// "part: message", or "" when it was accepted.
+  static std::string refusal(const MaterialText& text) {
+    const auto built = build_material(text);
+    return built ? "" : built.error().path + ": " + built.error().message;
+  }
+  std::string refusal(const CertOptions& options) const {
+    return refusal(text(ca_.issue(kWeb, options)));
+  }
+
+  TestCa ca_{"mesh.test"};
+};
+
+TEST_F(BuildMaterial, TakesASoundIdentity) {
+  const TestCa other("other.test");
+  const auto material = ca_.material(kWeb, {}, {&other});
+  EXPECT_EQ(material->id.text(), kWeb);
+  EXPECT_EQ(material->chain.size(), 1U);
+  EXPECT_EQ(material->bundles.size(), 2U);
+  EXPECT_EQ(material->bundles.at("mesh.test").anchors.size(), 1U);
+  EXPECT_LT(material->not_before, std::chrono::system_clock::now());
+  EXPECT_GT(material->not_after, std::chrono::system_clock::now() + hours(23));
+}
+
+TEST_F(BuildMaterial, TakesEveryKindOfKeyThatPeersTake) {
+  for (const KeyType type : {KeyType::p256, KeyType::p384, KeyType::ed25519, KeyType::rsa2048}) {
+    EXPECT_EQ(refusal({.key = type}), "") << static_cast<int>(type);
+  }
+  EXPECT_EQ(refusal({.key = KeyType::rsa1024}),
+            "key: RSA with 1024 bits is too short; 2048 is the least");
+}
+
+TEST_F(BuildMaterial, TakesWhatHasExpiredOrIsNotYetValid) {
+  const auto now = std::chrono::system_clock::now();
+  EXPECT_EQ(refusal({.not_before = now - hours(48), .not_after = now - hours(24)}), "");
+  EXPECT_EQ(refusal({.not_before = now + hours(24), .not_after = now + hours(48)}), "");
+}
+
+TEST_F(BuildMaterial, KeepsTheEarliestEndOfTheChain) {
+  auto options = test::ca_options("site");
+  options.not_after = std::chrono::system_clock::now() + hours(2);
+  const TestCa site = ca_.intermediate(options);
+  const auto material = build_material(text(site.issue(kWeb)));
+  ASSERT_TRUE(material);
+  EXPECT_EQ((*material)->chain.size(), 2U);
+  EXPECT_EQ((*material)->not_after, std::chrono::floor<std::chrono::seconds>(options.not_after));
+}
+
+TEST(Validity, HoldsDatesThatNoClockReaches) {
+  // RFC 5280 §4.1.2.5: 99991231235959Z says "no well-defined end".
+  const TestCa ca("mesh.test");
+  auto certificate = *parse_certificates(ca.cert_pem(), 1);
+  ASSERT_EQ(ASN1_TIME_set_string(X509_getm_notAfter(certificate.front().get()), "99991231235959Z"),
+            1);
+  const auto span = validity(*certificate.front());
+  ASSERT_TRUE(span);
+  EXPECT_EQ(span->not_after, WallTime::max());
+  EXPECT_LT(span->not_before, std::chrono::system_clock::now());
+}
+
+TEST_F(BuildMaterial, MakesNewTicketKeysEachTime) {
+  const Issued own = ca_.issue(kWeb);
+  EXPECT_NE((*build_material(text(own)))->ticket_keys, (*build_material(text(own)))->ticket_keys);
+}
+
+TEST_F(BuildMaterial, CountsAnAnchorOnce) {
+  MaterialText doubled = text(ca_.issue(kWeb));
+  doubled.bundle_pems["mesh.test"] += ca_.cert_pem();
+  EXPECT_EQ((*build_material(doubled))->bundles.at("mesh.test").anchors.size(), 1U);
+}
+
+TEST_F(BuildMaterial, NamesWhatIsWrongWithTheSvid) {
+  EXPECT_EQ(refusal({.key_usage = ""}),
+            "svid: its first certificate is no X.509-SVID: no key usage");
+  EXPECT_EQ(refusal({.extended_key_usage = "serverAuth"}),
+            "svid: its first certificate is no X.509-SVID: extended key usage without clientAuth");
+  MaterialText broken = text(ca_.issue(kWeb));
+  const std::string whole = broken.svid_pem;
+  broken.svid_pem = whole.substr(0, whole.size() / 2);
+  EXPECT_EQ(refusal(broken), "svid: a certificate in it is broken");
+  broken.svid_pem = "";
+  EXPECT_EQ(refusal(broken), "svid: there is no certificate in it");
+  broken.svid_pem = broken.key_pem;
+  EXPECT_EQ(refusal(broken), "svid: there is no certificate in it");
+  broken.svid_pem.clear();
+  for (int i = 0; i < 9; ++i)
+    broken.svid_pem += whole;
+  EXPECT_EQ(refusal(broken), "svid: there are more than 8 certificates in it");
+}
+
+TEST_F(BuildMaterial, NamesWhatIsWrongWithTheKey) {
+  MaterialText other = text(ca_.issue(kWeb));
+  other.key_pem = test::make_key_pem(KeyType::p256);
+  EXPECT_EQ(refusal(other), "key: it does not belong to the SVID");
+  other.key_pem = test::make_key_pem(KeyType::p256, "secret");
+  EXPECT_EQ(refusal(other),
+            "key: it is encrypted, and an agent has nobody to ask for the passphrase");
+  other.key_pem = other.svid_pem;
+  EXPECT_EQ(refusal(other), "key: there is no private key in it that can be read");
+}
+
+TEST_F(BuildMaterial, NeverQuotesTheKey) {
+  MaterialText broken = text(ca_.issue(kWeb));
+  broken.key_pem.resize(broken.key_pem.size() / 2);
+  const auto built = build_material(broken);
+  ASSERT_FALSE(built);
+  const std::string middle = broken.key_pem.substr(broken.key_pem.size() - 20);
+  EXPECT_THAT(describe(built.error()), ::testing::Not(HasSubstr(middle)));
+}
+
+TEST_F(BuildMaterial, NamesWhatIsWrongWithABundle) {
+  MaterialText wrong = text(ca_.issue(kWeb));
+  wrong.bundle_pems["other.test"] = ca_.issue("spiffe://other.test/x").cert_pem;
+  EXPECT_EQ(refusal(wrong),
+            "bundle other.test: certificate 1 cannot be a trust anchor: not a CA certificate");
+  wrong.bundle_pems["other.test"] = "no PEM";
+  EXPECT_EQ(refusal(wrong), "bundle other.test: there is no certificate in it");
+  wrong = text(ca_.issue(kWeb));
+  wrong.bundle_pems["Other"] = ca_.cert_pem();
+  EXPECT_EQ(refusal(wrong), "bundle Other: \"Other\" is no trust domain");
+}
+
+TEST_F(BuildMaterial, WantsAWayFromTheSvidToItsOwnBundle) {
+  MaterialText wrong = text(ca_.issue(kWeb));
+  wrong.bundle_pems["mesh.test"] = TestCa("mesh.test").cert_pem();
+  EXPECT_THAT(refusal(wrong), HasSubstr("svid: it does not lead to the bundle of \"mesh.test\": "));
+  wrong.bundle_pems = {{"other.test", ca_.cert_pem()}};
+  EXPECT_EQ(refusal(wrong), "svid: its trust domain \"mesh.test\" has no bundle");
+}
+
+TEST_F(BuildMaterial, TakesAnAnchorWithoutKeyUsage) {
+  auto options = test::ca_options("old root");
+  options.key_usage = "";
+  const TestCa old("mesh.test", options);
+  const Issued own = old.issue(kWeb);
+  EXPECT_EQ(refusal({own.cert_pem, own.key_pem, {{"mesh.test", old.cert_pem()}}}), "");
+}
+
+}  // namespace
+}  // namespace mooring::identity
