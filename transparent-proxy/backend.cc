@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "transparent-proxy/command.h"
+#include "transparent-proxy/iptables_rules.h"
 #include "transparent-proxy/nft_rules.h"
 
 namespace mooring::transparent_proxy {
@@ -79,14 +80,58 @@ bool is_legacy_nat_live() {
   return false;
 }
 
+namespace {
+
+Checked<std::unique_ptr<NftRunner>> make_runner(const ProbeResult& chosen) {
+  return chosen.has_library ? make_library_runner() : make_program_runner();
+}
+
+NftFamily family_of(BackendKind kind) {
+  return kind == BackendKind::nft_inet ? NftFamily::inet : NftFamily::split;
+}
+
+bool is_iptables(BackendKind kind) {
+  return kind == BackendKind::iptables_nft || kind == BackendKind::iptables_legacy;
+}
+
+IptablesFlavour flavour_of(BackendKind kind) {
+  return kind == BackendKind::iptables_nft ? IptablesFlavour::nft : IptablesFlavour::legacy;
+}
+
+}  // namespace
+
 Checked<std::unique_ptr<Rules>> make_rules(const ProbeResult& chosen,
                                            const std::string& boot_suffix) {
-  const NftFamily family =
-      chosen.kind == BackendKind::nft_inet ? NftFamily::inet : NftFamily::split;
-  auto runner = chosen.has_library ? make_library_runner() : make_program_runner();
+  if (is_iptables(chosen.kind)) {
+    auto programs = find_iptables(flavour_of(chosen.kind));
+    if (!programs) return fail(programs.error());
+    return std::make_unique<IptablesRules>(
+        flavour_of(chosen.kind), std::move(*programs), boot_suffix);
+  }
+  auto runner = make_runner(chosen);
   if (!runner) return fail(runner.error());
-  return std::make_unique<NftRules>(std::move(*runner),
-                                    NftRulesOptions{family, chosen.can_own, boot_suffix});
+  return std::make_unique<NftRules>(
+      std::move(*runner), NftRulesOptions{family_of(chosen.kind), chosen.can_own, boot_suffix});
+}
+
+Checked<void> check_rules(const ProbeResult& candidate, const Plan& plan) {
+  if (is_iptables(candidate.kind)) {
+    const auto programs = find_iptables(flavour_of(candidate.kind));
+    if (!programs) return fail(programs.error());
+    const IptablesText text = render_iptables(plan, 'a');
+    for (std::size_t family = 0; family < 2; ++family) {
+      const auto done =
+          run_or_complain({(*programs)[family].restore, "-w", "5", "--noflush", "--test"},
+                          family == 0 ? text.v4 : text.v6);
+      if (!done) return fail(done.error());
+    }
+    return {};
+  }
+  auto runner = make_runner(candidate);
+  if (!runner) return fail(runner.error());
+  const NftFamily family = family_of(candidate.kind);
+  return (*runner)->check(render_nft(plan, {family, 'a', candidate.can_own}) +
+                          render_nft_guard(plan, family));
 }
 
 }  // namespace mooring::transparent_proxy

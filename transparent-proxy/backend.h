@@ -41,8 +41,11 @@ struct KernelVersion {
 
 /// Tries every backend in a namespace of its own, by child processes; the host's rules are not
 /// touched. Where no namespace can be made, the rules are checked by the kernel without being
-/// committed.
-[[nodiscard]] std::vector<ProbeResult> probe_backends();
+/// committed. `stops_at_first`: the rest is not tried once one works. `is_plain`: without
+/// libnftables and without ownership, as on a host that has neither.
+[[nodiscard]] std::vector<ProbeResult> probe_backends(bool stops_at_first, bool is_plain);
+/// The check without a commit: nft -c, iptables-restore --test.
+[[nodiscard]] Checked<void> check_rules(const ProbeResult& candidate, const Plan& plan);
 
 /// iptables-legacy rules in the nat table of this namespace.
 [[nodiscard]] bool is_legacy_nat_live();

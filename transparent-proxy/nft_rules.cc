@@ -19,9 +19,9 @@ NftRules::NftRules(std::unique_ptr<NftRunner> runner, NftRulesOptions options)
     : runner_(std::move(runner)), options_(std::move(options)) {}
 
 Checked<NftRules::Present> NftRules::look() {
-  auto json = runner_->list_json("list tables");
-  if (!json) return fail(json.error());
-  return Present{parse_our_tables(*json)};
+  const auto text = runner_->list("list tables");
+  if (!text) return fail(text.error());
+  return Present{parse_our_tables(*text)};
 }
 
 std::string NftRules::deletion(const Present& present, std::string_view name) const {
@@ -59,10 +59,10 @@ Checked<void> NftRules::capture(const Plan& plan) {
   is_draining_ = false;
   drain_port_ = plan.outbound_port;
 
-  const auto listed = listings();
+  const auto listed = listing();
   if (!listed) return fail(listed.error());
   if (auto same = compare_listings(*listed, applied); !same) return same;
-  remember();
+  baseline_ = *listed;
   tidy();
   return {};
 }
@@ -106,36 +106,28 @@ Checked<void> NftRules::clear() {
 }
 
 // One table at a time: nft 1.0.6 finds nothing when one buffer lists two.
-Checked<std::vector<std::string>> NftRules::listings() {
+Checked<std::string> NftRules::listing() {
   std::vector<std::string> names;
   if (letter_ != 0) names.push_back(capture_table(options_.boot_suffix, letter_));
   if (has_guard_) names.push_back(guard_table(options_.boot_suffix));
-  std::vector<std::string> found;
+  std::string whole = "# ours\n";  // never empty
   for (const std::string& name : names) {
     for (const std::string& family : families_of(options_.family)) {
-      auto json = runner_->list_json(fmt::format("list table {} {}", family, name));
-      if (!json) return fail(json.error());
-      found.push_back(std::move(*json));
+      auto text = runner_->list(fmt::format("list table {} {}", family, name));
+      if (!text) return text;
+      whole += *text;
     }
   }
-  return found;
-}
-
-std::string NftRules::picture() {
-  const auto listed = listings();
-  if (!listed) return {};
-  std::string whole = "rules:";
-  for (const std::string& json : *listed)
-    whole += normalise_listing(json);
   return whole;
 }
 
 void NftRules::remember() {
-  baseline_ = picture();
+  baseline_ = listing().value_or(std::string());
 }
 
 bool NftRules::is_intact() {
-  return picture() == baseline_;
+  const auto listed = listing();
+  return listed && *listed == baseline_;
 }
 
 void NftRules::tidy() {

@@ -38,10 +38,9 @@ class NftRules : public Rules {
   };
   [[nodiscard]] Checked<Present> look();
   [[nodiscard]] std::string deletion(const Present& present, std::string_view name) const;
-  [[nodiscard]] Checked<std::vector<std::string>> listings();
+  [[nodiscard]] Checked<std::string> listing();
   [[nodiscard]] char next_letter(const Present& present) const;
   [[nodiscard]] Checked<void> end_capture(const Plan* guarded);
-  [[nodiscard]] std::string picture();  // empty if it cannot be listed
   void remember();
 
   std::unique_ptr<NftRunner> runner_;
@@ -50,17 +49,13 @@ class NftRules : public Rules {
   bool has_guard_ = false;
   bool is_draining_ = false;
   std::uint16_t drain_port_ = 0;
-  std::string baseline_;  // picture() right after our last change; empty before the first
+  std::string baseline_;  // listing() right after our last change; empty before the first
 };
 
 /// The tables in the answer to "list tables" whose names carry our prefix.
-[[nodiscard]] std::vector<TableName> parse_our_tables(std::string_view json);
-/// A listing without what changes by itself (handles, the program's version). Empty if it is not
-/// JSON.
-[[nodiscard]] std::string normalise_listing(std::string_view json);
+[[nodiscard]] std::vector<TableName> parse_our_tables(std::string_view text);
 /// Compares the listings of our tables with the text that was applied: chains with hook and
 /// priority, and the comments of the rules in their order. Fails with the first difference.
-[[nodiscard]] Checked<void> compare_listings(const std::vector<std::string>& listings,
-                                             std::string_view applied);
+[[nodiscard]] Checked<void> compare_listings(std::string_view listed, std::string_view applied);
 
 }  // namespace mooring::transparent_proxy

@@ -14,8 +14,8 @@ namespace mooring::transparent_proxy {
 
 namespace {
 
-struct nft_ctx;                            // opaque, libnftables(3)
-constexpr unsigned kOutputJson = 1U << 4;  // NFT_CTX_OUTPUT_JSON
+struct nft_ctx;                                   // opaque, libnftables(3)
+constexpr unsigned kNumericPriorities = 1U << 8;  // NFT_CTX_OUTPUT_NUMERIC_PRIO
 
 // The functions of libnftables(3) that we use; declared here because the library may be absent at
 // build time.
@@ -27,6 +27,7 @@ struct Library {
   const char* (*get_output)(nft_ctx*) = nullptr;
   const char* (*get_error)(nft_ctx*) = nullptr;
   void (*set_output_flags)(nft_ctx*, unsigned) = nullptr;
+  void (*set_dry_run)(nft_ctx*, bool) = nullptr;
   int (*run)(nft_ctx*, const char*) = nullptr;
 };
 
@@ -47,6 +48,7 @@ const Library* library() {
                              load(handle, "nft_ctx_get_output_buffer", lib.get_output) &&
                              load(handle, "nft_ctx_get_error_buffer", lib.get_error) &&
                              load(handle, "nft_ctx_output_set_flags", lib.set_output_flags) &&
+                             load(handle, "nft_ctx_set_dry_run", lib.set_dry_run) &&
                              load(handle, "nft_run_cmd_from_buffer", lib.run);
     return {is_complete, lib};
   }();
@@ -93,6 +95,7 @@ class Context {
     if (result == 0) return out;
     return fail(Diagnostic{"nftables", error.substr(0, error.find('\n')), ""});
   }
+  void set_dry_run(bool on) { lib_.set_dry_run(context_, on); }
   [[nodiscard]] int fd() const noexcept { return fd_; }
 
  private:
@@ -112,8 +115,14 @@ class LibraryRunner : public NftRunner {
     if (!done) return fail(done.error());
     return {};
   }
-  Checked<std::string> list_json(const std::string& command) override {
-    return read_.run(command, kOutputJson);
+  Checked<void> check(const std::string& commands) override {
+    write_.set_dry_run(true);
+    auto done = run(commands);
+    write_.set_dry_run(false);
+    return done;
+  }
+  Checked<std::string> list(const std::string& command) override {
+    return read_.run(command, kNumericPriorities);
   }
   [[nodiscard]] int owner_fd() const noexcept override { return write_.fd(); }
 
@@ -131,8 +140,13 @@ class ProgramRunner : public NftRunner {
     if (!done) return fail(done.error());
     return {};
   }
-  Checked<std::string> list_json(const std::string& command) override {
-    return run_or_complain({"nft", "-j", command}, "");
+  Checked<void> check(const std::string& commands) override {
+    auto done = run_or_complain({"nft", "-c", "-f", "-"}, commands);
+    if (!done) return fail(done.error());
+    return {};
+  }
+  Checked<std::string> list(const std::string& command) override {
+    return run_or_complain({"nft", "-y", command}, "");
   }
   [[nodiscard]] int owner_fd() const noexcept override { return -1; }
 };

@@ -14,8 +14,11 @@ class NftRunner {
   virtual ~NftRunner() = default;
   /// All of it or nothing: one transaction.
   [[nodiscard]] virtual Checked<void> run(const std::string& commands) = 0;
-  /// "list tables", "list table inet x": the JSON of libnftables-json(5).
-  [[nodiscard]] virtual Checked<std::string> list_json(const std::string& command) = 0;
+  /// What run() would do, judged by the kernel and not kept.
+  [[nodiscard]] virtual Checked<void> check(const std::string& commands) = 0;
+  /// "list tables", "list table inet x": text with numeric priorities. Not JSON: for a table with
+  /// one flag nft 1.0.6 prints memory that is not its own there.
+  [[nodiscard]] virtual Checked<std::string> list(const std::string& command) = 0;
   /// The netlink socket that owns what run() makes with `flags owner`; -1 if there is none that
   /// lasts.
   [[nodiscard]] virtual int owner_fd() const noexcept = 0;

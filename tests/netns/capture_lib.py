@@ -25,14 +25,15 @@ class Site:
     """`host` is captured: calls to peer's 7001 and 7002 outbound, its own 8001 and 8002 inbound; 7001 and 8001 open
     when the agent is gone. Applications echo on all of these ports, on both hosts."""
 
-    def __init__(self, lab, backend=None, with_apps=True):
-        self.lab, self.backend = lab, backend
+    def __init__(self, lab, *arguments):
+        """`arguments` are mooring-net's."""
+        self.lab, self.arguments = lab, arguments
         self.host, self.peer = lab.host("host", identity=False), lab.host("peer", identity=False)
         self.host.allow_capture(ALLOW_ALL)
         for file in ("capture_protocol.py", "fake_agent.py"):
             shutil.copy(HERE / file, lab.folder / file)
         ports = (OUT_OPEN, OUT_CLOSED, OTHER, IN_OPEN, IN_CLOSED)
-        self.apps = [place.server(port) for place in (self.host, self.peer) for port in ports] if with_apps else []
+        self.apps = [place.server(port) for place in (self.host, self.peer) for port in ports]
         self.agent = None
 
     def config(self, **changes):
@@ -44,10 +45,19 @@ class Site:
 
     # -- processes
 
-    def start_helper(self, *arguments):
-        backend = [f"--backend={self.backend}"] if self.backend else []
+    def start_helper(self):
+        """As the harness does; iptables-legacy opens a raw socket, which is a second capability."""
         self.host.path("/run/mooring/net.sock").unlink(missing_ok=True)
-        return self.host.start_helper(*backend, *arguments)
+        if "iptables-legacy" not in self.arguments:
+            return self.host.start_helper(*self.arguments)
+        kept = "-all,+net_admin,+net_raw"
+        self.host.helper = harness.Process(
+            [*self.host.enter, "setpriv", f"--reuid={harness.HELPER_UID}", f"--regid={harness.HELPER_UID}", "--clear-groups",
+             f"--inh-caps={kept}", f"--ambient-caps={kept}", f"--bounding-set={kept}", "--no-new-privs", "--",
+             self.lab.program("mooring-net"), f"--agent-uid={harness.AGENT_UID}", *self.arguments], self.host.folder / "helper.log")
+        wait_until(lambda: self.host.helper.exit_code is not None or self.host.path("/run/mooring/net.sock").exists(), "helper's socket")
+        assert self.host.helper.exit_code is None, self.host.helper.log()
+        return self.host.helper
 
     def start_agent(self, config=None, wait_for="active"):
         config = self.config() if config is None else config

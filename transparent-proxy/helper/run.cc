@@ -50,6 +50,7 @@ struct Options {
   std::string backend;
   std::string log_level = "info";
   bool wants_probe_only = false;
+  bool is_plain = false;
 };
 
 constexpr const char* kHelp =
@@ -63,6 +64,8 @@ constexpr const char* kHelp =
     "  --backend NAME        nft-inet, nft-split, iptables-nft, iptables-legacy; default: the "
     "first that works\n"
     "  --log-level LEVEL     debug, info, warn, error\n"
+    "  --plain               run the nft program; rules are not owned, changes by others are "
+    "repaired\n"
     "  --probe               say which backends work here, and end\n"
     "  --help, --version\n"
     "\n"
@@ -89,6 +92,7 @@ std::optional<int> parse_options(int argc, char** argv, Options& options) {
   for (const Text& text : kTexts)
     known.push_back({text.name, required_argument, nullptr, value++});
   known.push_back({"probe", no_argument, nullptr, 'p'});
+  known.push_back({"plain", no_argument, nullptr, 'n'});
   known.push_back({"help", no_argument, nullptr, 'h'});
   known.push_back({"version", no_argument, nullptr, 'v'});
   known.push_back({nullptr, 0, nullptr, 0});
@@ -98,6 +102,8 @@ std::optional<int> parse_options(int argc, char** argv, Options& options) {
       options.*(kTexts[got - kFirstText].member) = optarg;
     } else if (got == 'p') {
       options.wants_probe_only = true;
+    } else if (got == 'n') {
+      options.is_plain = true;
     } else if (got == 'h') {
       std::fputs(kHelp, stdout);
       return 0;
@@ -119,7 +125,7 @@ int give_up(int code, const Diagnostic& diagnostic) {
 }
 
 Checked<ProbeResult> pick_backend(const Options& options) {
-  const auto results = probe_backends();
+  const auto results = probe_backends(options.backend.empty(), options.is_plain);
   for (const ProbeResult& result : results) {
     log::debug("probe backend={} works={} can_own={} problem=\"{}\"",
                to_string(result.kind),
@@ -242,13 +248,12 @@ class Helper {
 
 void say_probe(const std::vector<ProbeResult>& results) {
   for (const ProbeResult& result : results) {
-    const std::string line =
-        fmt::format("{:<16} {}{}{}\n",
-                    to_string(result.kind),
-                    result.works ? "works" : "does not work: " + result.problem,
-                    result.can_own ? ", owned" : "",
-                    result.has_library ? ", in process" : "");
-    std::fputs(line.c_str(), stdout);
+    std::string line =
+        fmt::format("{:<16} {}", to_string(result.kind), result.works ? "works" : "does not work");
+    if (result.can_own) line += ", owned";
+    if (result.has_library) line += ", in process";
+    if (!result.problem.empty()) line += fmt::format(" ({})", result.problem);
+    std::puts(line.c_str());
   }
 }
 
@@ -263,6 +268,14 @@ Checked<void> prepare_state_dir(const Options& options, const Account* owner) {
   return {};
 }
 
+// iptables-legacy wants a lock file, and root's own is not ours to open.
+void choose_lock_file(const Options& options) {
+  if (::access("/run/xtables.lock", W_OK) == 0) return;
+  const std::string own = options.state_dir + "/xtables.lock";
+  ::setenv("XTABLES_LOCKFILE", own.c_str(), 1);  // NOLINT(concurrency-mt-unsafe): before any thread
+  log::warn("iptables-legacy: no lock in common with other programs, using {}", own);
+}
+
 }  // namespace
 
 int run_helper(int argc, char** argv) {
@@ -273,7 +286,8 @@ int run_helper(int argc, char** argv) {
     return give_up(kExitConfig, {"--log-level", "is not a level", "debug, info, warn, error"});
   log::set_level(*level);
   if (options.wants_probe_only) {
-    say_probe(probe_backends());
+    choose_lock_file(options);
+    say_probe(probe_backends(false, options.is_plain));
     return 0;
   }
   const auto agent = find_account(options.agent_user);
@@ -298,6 +312,7 @@ int run_helper(int argc, char** argv) {
       !dropped)
     return give_up(1, dropped.error());
   if (::geteuid() == 0) log::warn("running as uid 0: use --user, root's files need no capability");
+  if (is_legacy) choose_lock_file(options);
   auto rules = make_rules(*backend, gather_facts(agent->uid).boot_suffix);
   if (!rules) return give_up(1, rules.error());
   if (!log::start("", *level)) return 1;

@@ -1,0 +1,87 @@
+"""Every backend does the same: captures, opens and guards, repairs, leaves nothing behind."""
+import signal
+import time
+
+import pytest
+
+import capture_protocol as protocol
+import traffic
+from capture_lib import CAPTURED, GUARDED, IN_CLOSED, IN_OPEN, NOTHING, OTHER, OUT_CLOSED, OUT_OPEN, Site
+from traffic import wait_until
+
+pytestmark = [pytest.mark.needs("helper", "nft")]
+BACKENDS = {
+    "nft inet, owned": ["--backend", "nft-inet"],
+    "nft inet, plain": ["--backend", "nft-inet", "--plain"],
+    "nft ip+ip6, owned": ["--backend", "nft-split"],
+    "nft ip+ip6, plain": ["--backend", "nft-split", "--plain"],
+    "iptables-nft": ["--backend", "iptables-nft"],
+    "iptables-legacy": ["--backend", "iptables-legacy"],
+}
+
+
+@pytest.fixture(params=BACKENDS)
+def site(request, fresh_lab):
+    return Site(fresh_lab, *BACKENDS[request.param]).start()
+
+
+def rules(site):
+    """All of the host's rules that carry our name, whoever lists them."""
+    commands = [["nft", "list", "ruleset"]] + [[f"{program}-{flavour}-save"] for program in ("iptables", "ip6tables") for flavour in ("nft", "legacy")]
+    text = "".join(site.host.exec(*command).stdout for command in commands)
+    return [line for line in text.splitlines() if "mooring_" in line and not line.startswith("#")]
+
+
+def test_capture_death_return_and_removal(site):
+    assert site.picture(4) == site.picture(6) == CAPTURED
+    for family in (4, 6):
+        assert site.outbound(OTHER, family=family) == site.inbound(OTHER, family=family) == "app"
+    site.agent.kill()
+    site.wait_for_state("agent_dead")
+    assert site.picture(4) == site.picture(6) == GUARDED
+    site.start_agent()
+    assert site.picture(4) == site.picture(6) == CAPTURED
+    tool = site.tool()
+    tool.ask(protocol.DROP)
+    assert tool.status()["state"] == "held_off"
+    assert site.picture(4) == site.picture(6) == NOTHING
+    wait_until(lambda: rules(site) == [], "nothing of ours is left", 12)
+
+
+def test_no_connection_slips_through_while_rules_are_replaced(site):
+    tool = site.tool()
+    for _ in range(15):
+        tool.ask(protocol.NARROW, site.config())
+        for family in (4, 6):
+            assert site.outbound(OUT_CLOSED, family=family) == "agent out"
+            assert site.inbound(IN_CLOSED, family=family) == "agent in"
+
+
+def test_rules_that_another_program_removes_come_back(site):
+    if "legacy" in " ".join(site.arguments):
+        for program in ("iptables-legacy", "ip6tables-legacy"):
+            for table in ("nat", "mangle", "filter"):
+                site.host.exec(program, "-t", table, "-F")
+    else:
+        site.host.exec("nft", "flush", "ruleset")
+    wait_until(lambda: site.status()["repairs"] == 1, "repaired", 2)
+    assert site.picture(4) == site.picture(6) == CAPTURED
+
+
+def test_helper_restart_takes_over(site):
+    site.host.helper.kill()
+    assert site.picture() == CAPTURED
+    site.start_helper()
+    site.wait_for_agent("active", times=2)
+    assert site.picture(4) == site.picture(6) == CAPTURED
+    site.agent.kill()
+    site.wait_for_state("agent_dead")
+    wait_until(lambda: site.picture() == GUARDED, "open again", 2)
+
+
+def test_a_helper_that_finds_no_agent_opens(site):
+    """Where nothing owns the rules, both ends leave them; the next helper does what on_agent_death says."""
+    site.agent.kill()
+    site.host.helper.kill()
+    site.start_helper()
+    wait_until(lambda: site.picture() == GUARDED, "on_agent_death", 4)
