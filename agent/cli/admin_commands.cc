@@ -112,9 +112,9 @@ ExitCode reload(const Environment& environment, const Arguments& arguments) {
     return ExitCode::config;
   }
   for (const Json& warning : member(answer.json, "warnings")) {
-    if (warning.is_string())
-      fmt::print(
-          *environment.err, "warning: {}\n", printable(warning.get_ref<const std::string&>()));
+    if (!warning.is_string()) continue;
+    const std::string text = printable(warning.get_ref<const std::string&>());
+    fmt::print(*environment.err, "warning: {}\n", text);
   }
   fmt::print(
       *environment.out, "Generation {} is in force.\n", number_of(answer.json, "generation"));

@@ -18,7 +18,7 @@ constexpr const char* kExitCodes =
     "the agent or\n"
     "mooring-net does not answer; 77 no permission; 78 the configuration has mistakes.";
 
-enum Takes : unsigned { nothing = 0, json = 1, count = 2, level = 4, file = 8, yes = 16 };
+enum Takes : std::uint8_t { nothing = 0, json = 1, count = 2, level = 4, file = 8, yes = 16 };
 
 struct CommandRow {
   const char* group;  // "capture" in `mooring capture on`; empty: none

@@ -71,6 +71,7 @@ std::string counted(std::int64_t count, std::string_view noun) {
 
 std::string TextTable::render(bool has_colour) const {
   std::vector<std::size_t> widths;
+  widths.reserve(columns_.size());
   for (const Column& column : columns_)
     widths.push_back(width(column.title));
   for (const auto& row : rows_) {
@@ -88,6 +89,7 @@ std::string TextTable::render(bool has_colour) const {
     return text + "\n";
   };
   std::vector<Cell> titles;
+  titles.reserve(columns_.size());
   for (const Column& column : columns_)
     titles.push_back({std::string(column.title), Tone::faint});
   std::string text = line(titles);

@@ -169,6 +169,7 @@ class Walk {
 
 std::vector<std::string> names_of(const std::vector<SourceText>& sources) {
   std::vector<std::string> names;
+  names.reserve(sources.size());
   for (const SourceText& source : sources)
     names.push_back(source.path);
   if (names.empty()) names.emplace_back("configuration");

@@ -23,6 +23,7 @@ std::vector<Diagnostic> Problems::take() && {
     return std::tie(a.place, a.found) < std::tie(b.place, b.found);
   });
   std::vector<Diagnostic> list;
+  list.reserve(kept_.size() + 1);
   for (Entry& entry : kept_)
     list.push_back({where(entry.place), std::move(entry.message), std::move(entry.hint)});
   if (more_ > 0)

@@ -83,7 +83,7 @@ bool is_same_socket(const SocketAddress& a, const SocketAddress& b) {
 }
 
 /// Everything that the agent would bind, against one service's listen address.
-void check_listen(const Check& check, std::size_t index) {
+void check_listen(const Check& check, std::size_t index, const SocketAddress& listen) {
   const AgentConfig& config = check.config;
   const Service& service = config.services[index];
   const Place place = check.places.near("service", index, "listen");
@@ -91,30 +91,28 @@ void check_listen(const Check& check, std::size_t index) {
     check.problems.add(place,
                        "listen needs target",
                        "name the application's own address: target = \"10.0.0.5:5432\"");
-  } else if (is_same_socket(*service.target, *service.listen)) {
+  } else if (is_same_socket(*service.target, listen)) {
     check.problems.add(place,
                        "listen and target are the same, so the agent would call itself",
                        "give the application another port or address");
   }
-  if (config.admin.metrics && is_same_socket(*service.listen, *config.admin.metrics)) {
+  if (config.admin.metrics && is_same_socket(listen, *config.admin.metrics)) {
     check.problems.add(place, "listen is taken by admin.metrics", "choose another port");
   }
-  if (service.listen->port == config.capture.inbound_port ||
-      service.listen->port == config.capture.outbound_port) {
+  if (listen.port == config.capture.inbound_port || listen.port == config.capture.outbound_port) {
     check.problems.add(
         place,
-        fmt::format("listen uses port {}, the agent's own capture port", service.listen->port),
+        fmt::format("listen uses port {}, the agent's own capture port", listen.port),
         "choose another port");
   }
   for (std::size_t i = 0; i < config.services.size(); ++i) {
     const Service& other = config.services[i];
     if (i == index) continue;
-    const bool is_bound_twice =
-        i < index && other.listen && is_same_socket(*service.listen, *other.listen);
-    const bool is_captured = !other.listen && other.port == service.listen->port;
+    const bool is_bound_twice = i < index && other.listen && is_same_socket(listen, *other.listen);
+    const bool is_captured = !other.listen && other.port == listen.port;
     if (is_bound_twice || is_captured) {
       check.problems.add(place,
-                         fmt::format("listen {} is taken", service.listen->to_string()),
+                         fmt::format("listen {} is taken", listen.to_string()),
                          "by " + check.other("service", i, other.name));
     }
   }
@@ -123,7 +121,7 @@ void check_listen(const Check& check, std::size_t index) {
 void check_services(const Check& check) {
   for (std::size_t i = 0; i < check.config.services.size(); ++i) {
     const Service& service = check.config.services[i];
-    if (service.listen) check_listen(check, i);
+    if (service.listen) check_listen(check, i, *service.listen);
     if (service.target && (service.target->port == check.config.capture.inbound_port ||
                            service.target->port == check.config.capture.outbound_port)) {
       check.problems.add(check.places.near("service", i, "target"),
