@@ -82,6 +82,11 @@ TEST(ValidateServices, TargetOnTheCapturePortIsALoop) {
               HasSubstr("target is the agent's own capture port"));
 }
 
+TEST(ValidateServices, TargetMustBeAnAddress) {
+  EXPECT_THAT(only_problem(host_with(service("a", 80, "target = \"0.0.0.0:80\"\n"))),
+              HasSubstr("target is no address to connect to"));
+}
+
 TEST(ValidateServices, LoopbackTargetIsAcceptedWithAWarning) {
   const auto config = config_of(host_with(service("db", 5432, "target = \"127.0.0.1:5432\"\n")));
   ASSERT_EQ(config.warnings.size(), 1U);
@@ -140,6 +145,7 @@ TEST(ValidateTls, Tls13OnlyNeedsATls13Suite) {
   EXPECT_THAT(only_problem(host_with(fmt::format("[tls]\nmin_version = \"1.3\"\n{}", kOld))),
               HasSubstr("no suite of TLS 1.3"));
   EXPECT_THAT(problems_of(host_with(fmt::format("[tls]\n{}", kOld))), IsEmpty());
+  EXPECT_THAT(problems_of(host_with("[tls]\nmin_version = \"1.3\"\n")), IsEmpty());
 }
 
 TEST(ValidateLogs, TemplateNeedsTextFormat) {
@@ -165,6 +171,12 @@ std::vector<Overlap> overlaps_of(const std::vector<std::pair<std::string, int>>&
     added.ports.push_back(static_cast<std::uint16_t>(port));
   }
   return find_overlaps(upstreams);
+}
+
+TEST(ValidateUpstreams, TwoOfOneNameAreRefused) {
+  EXPECT_THAT(
+      only_problem(host_with(upstream("a", "10.0.0.1", 80) + upstream("a", "10.0.0.2", 80))),
+      HasSubstr("two upstreams are named \"a\""));
 }
 
 TEST(FindOverlaps, NeedsTheSamePortAndFamily) {
