@@ -165,7 +165,11 @@ class Helper {
          bool has_notices)
       : rules_(std::move(rules)),
         control_(environment(options, agent, *rules_), load_state(options.state_dir + "/state")),
-        gather_(loop_, [this] { control_.on_rules_changed(); }),
+        gather_(loop_,
+                [this] {
+                  is_gathering_ = false;
+                  control_.on_rules_changed();
+                }),
         tick_(loop_, [this] { on_tick(); }),
         terminate_(loop_, SIGTERM, [this] { loop_.stop(); }),
         interrupt_(loop_, SIGINT, [this] { loop_.stop(); }),
@@ -219,7 +223,6 @@ class Helper {
 
   void on_tick() {
     ++ticks_;
-    is_gathering_ = false;
     control_.on_tick();
     if (ticks_ % ticks_per_look_ == 0) control_.on_rules_changed();
     const Milliseconds watchdog = sd_watchdog_interval();
