@@ -51,7 +51,8 @@ struct Environment {
   std::function<int(const DaemonOptions&)> daemon;
 };
 
-/// The real one, but for `daemon` and `check_files`, which the program sets.
+/// The real one, but for `admin`, `resolve`, `check_files` and `daemon`, which the program sets:
+/// they need modules that the command line does not know.
 [[nodiscard]] Environment make_environment();
 
 }  // namespace mooring::cli

@@ -1,0 +1,81 @@
+#include "cli/environment.h"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "capture_client/helper_connection.h"
+#include "config/load.h"
+#include "transparent-proxy/facts.h"
+#include "transparent-proxy/plan.h"
+#include "transparent-proxy/render_nft.h"
+
+namespace mooring::cli {
+
+namespace {
+
+using capture_client::HelperConnection;
+using capture_client::InterceptConfig;
+
+constexpr const char* kAgentUser = "mooring";
+
+bool wants_colour() {
+  // https://no-color.org; one thread, so the environment does not change under us.
+  const char* refused = std::getenv("NO_COLOR");  // NOLINT(concurrency-mt-unsafe)
+  return (refused == nullptr || *refused == '\0') && ::isatty(STDOUT_FILENO) == 1;
+}
+
+Checked<void> turn_on(const std::string& socket, const InterceptConfig& config) {
+  auto helper = HelperConnection::open(socket);
+  if (!helper) return fail(helper.error());
+  return helper->set_plan(config);
+}
+
+Checked<void> turn_off(const std::string& socket) {
+  auto helper = HelperConnection::open(socket);
+  if (!helper) return fail(helper.error());
+  return helper->drop();
+}
+
+Checked<capture_client::Status> ask_status(const std::string& socket) {
+  auto helper = HelperConnection::open(socket);
+  if (!helper) return fail(helper.error());
+  return helper->status();
+}
+
+Checked<std::string> plan_text(const InterceptConfig& config) {
+  std::string text;
+  const passwd* user = ::getpwnam(kAgentUser);  // NOLINT(concurrency-mt-unsafe)
+  if (user == nullptr)
+    text += fmt::format("note: there is no user {}; uid 0 stands for it below\n", kAgentUser);
+  const auto facts = transparent_proxy::gather_facts(user == nullptr ? 0 : user->pw_uid);
+  const auto plan = transparent_proxy::plan(config, facts);
+  if (!plan) return fail(plan.error());
+  for (const std::string& note : plan->notes)
+    text += fmt::format("note: {}\n", note);
+  text += transparent_proxy::render_nft(*plan, {});
+  text += transparent_proxy::render_nft_guard(*plan, transparent_proxy::NftFamily::inet);
+  return text;
+}
+
+}  // namespace
+
+Environment make_environment() {
+  Environment environment;
+  environment.out = &std::cout;
+  environment.err = &std::cerr;
+  environment.has_colour = wants_colour();
+  environment.capture_on = turn_on;
+  environment.capture_off = turn_off;
+  environment.capture_status = ask_status;
+  environment.capture_plan = plan_text;
+  environment.load_config = config::load;
+  return environment;
+}
+
+}  // namespace mooring::cli
