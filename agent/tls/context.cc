@@ -72,9 +72,11 @@ Result<void> set_own_certificate(SSL_CTX& context, const identity::Material& mat
     return fail(Errc::bad_certificate, "own certificate", ERR_GET_REASON(ERR_peek_last_error()));
   }
   for (std::size_t i = 1; i < material.chain.size(); ++i) {
-    if (SSL_CTX_add1_chain_cert(&context, material.chain[i].get()) != 1) {
+    identity::X509Ptr issuer(X509_dup(material.chain[i].get()));
+    if (!issuer || SSL_CTX_add0_chain_cert(&context, issuer.get()) != 1) {
       return fail(Errc::bad_certificate, "own chain", ERR_GET_REASON(ERR_peek_last_error()));
     }
+    static_cast<void>(issuer.release());  // the context's now
   }
   return {};
 }

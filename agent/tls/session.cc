@@ -253,7 +253,7 @@ void SessionImpl::read(Step& step) {
   std::size_t filled = 0;
   bool is_full = false;
   // A step that ends with the input has nothing more to give: libssl holds no whole record back.
-  while (!is_peer_closed_ && (!scratch.input.empty() || step.handshake_done)) {
+  while (!is_peer_closed_ && !scratch.input.empty()) {
     is_full = Scratch::Impl::kPlainArea - filled < SSL3_RT_MAX_PLAIN_LENGTH;
     if (is_full) break;
     std::size_t got = 0;

@@ -32,8 +32,8 @@ struct Rejection {
 /// Per context, so that material and role are part of what a cached answer holds for.
 class PeerVerifier {
  public:
-  /// Chains kept; 2 KiB each. Beyond it the one unused for longest goes.
-  static constexpr std::size_t kCachedChains = 512;
+  /// Chains kept, about 7 KiB each with the parsed leaf. Beyond it the one unused for longest goes.
+  static constexpr std::size_t kCachedChains = 256;
 
   PeerVerifier(identity::MaterialPtr material, identity::Purpose purpose)
       : material_(std::move(material)), purpose_(purpose) {}

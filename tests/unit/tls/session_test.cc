@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "unit/tls/fixture.h"
 #include "unit/tls/raw_peer.h"
@@ -285,6 +286,29 @@ TEST_F(Session, FollowsAKeyUpdate) {
   ours.write("both ways");
   peer.step(ours);
   EXPECT_EQ(peer.plain(), "both ways");
+}
+
+TEST_F(Session, WorksOnManyWorkersAtOnceWithOneMaterial) {
+  // Intermediates too: all certificates of the material are used.
+  const test::TestCa site = ca_.intermediate();
+  const auto web = site.material(test::kWeb);
+  const auto db = site.material(test::kDb);
+  const auto worker = [&] {
+    Scratch scratch;
+    auto dials = std::move(*Context::make(Role::client, web, {}, scratch, clock_));
+    auto serves = std::move(*Context::make(Role::server, db, {}, scratch, clock_));
+    for (int i = 0; i < 20; ++i) {
+      TlsPair pair;
+      pair.client.session = std::move(*dials->make_client({.resume_key = i % 2 == 0 ? "" : "db"}));
+      pair.server.session = std::move(*serves->make_server());
+      pair.client.take(pair.client.session->start());
+      EXPECT_TRUE(pair.run());
+    }
+  };
+  std::thread first(worker);
+  std::thread second(worker);
+  first.join();
+  second.join();
 }
 
 TEST_F(Session, DoesNotAskTheClientForParticularIssuers) {
