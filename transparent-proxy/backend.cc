@@ -58,7 +58,8 @@ Checked<ProbeResult> choose_backend(const std::vector<ProbeResult>& results,
   std::string problems;
   for (const ProbeResult& result : results) {
     const bool is_legacy = result.kind == BackendKind::iptables_legacy;
-    const bool would_clash = legacy_nat_is_live && kernel < kSharedNat && !is_legacy;
+    const bool would_clash =
+        result.works && legacy_nat_is_live && kernel < kSharedNat && !is_legacy;
     if (result.works && !would_clash) return result;
     problems += fmt::format(
         "{}{}: {}",

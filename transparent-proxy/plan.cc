@@ -209,15 +209,15 @@ bool is_closed(OnAgentDeath fate) noexcept {
   return fate == OnAgentDeath::closed;
 }
 
-bool Plan::guards_anything() const noexcept {
-  return !inbound_closed.empty() || (refuse_other && is_closed(other_on_agent_death)) ||
+bool Plan::guards_outbound() const noexcept {
+  return (refuse_other && is_closed(other_on_agent_death)) ||
          std::any_of(outbound.begin(), outbound.end(), [](const OutboundGroup& group) {
            return is_closed(group.on_agent_death);
          });
 }
 
-bool Plan::opens_anything() const noexcept {
-  return !inbound_open.empty() || (refuse_other && !is_closed(other_on_agent_death)) ||
+bool Plan::opens_outbound() const noexcept {
+  return (refuse_other && !is_closed(other_on_agent_death)) ||
          std::any_of(outbound.begin(), outbound.end(), [](const OutboundGroup& group) {
            return !is_closed(group.on_agent_death);
          });

@@ -62,9 +62,15 @@ struct Plan {
     return captures_outbound() || captures_inbound();
   }
   /// Something that stays refused while the agent is gone.
-  [[nodiscard]] bool guards_anything() const noexcept;
+  [[nodiscard]] bool guards_outbound() const noexcept;
+  [[nodiscard]] bool guards_anything() const noexcept {
+    return guards_outbound() || !inbound_closed.empty();
+  }
   /// Something that is let through while the agent is gone.
-  [[nodiscard]] bool opens_anything() const noexcept;
+  [[nodiscard]] bool opens_outbound() const noexcept;
+  [[nodiscard]] bool opens_anything() const noexcept {
+    return opens_outbound() || !inbound_open.empty();
+  }
 
   friend bool operator==(const Plan&, const Plan&) = default;
 };

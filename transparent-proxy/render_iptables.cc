@@ -94,13 +94,6 @@ void inbound_rules(Lines& lines, const Plan& plan, bool is_v6) {
     lines.add("{} --syn -j DROP", match);
 }
 
-bool guards_outbound(const Plan& plan) {
-  return (plan.refuse_other && is_closed(plan.other_on_agent_death)) ||
-         std::any_of(plan.outbound.begin(), plan.outbound.end(), [](const OutboundGroup& group) {
-           return is_closed(group.on_agent_death);
-         });
-}
-
 bool names(const std::vector<IptablesPart>& parts, const IptablesChain& chain) {
   return std::any_of(parts.begin(), parts.end(), [&](const IptablesPart& part) {
     return part.chain.table == chain.table && part.chain.name == chain.name;
@@ -130,7 +123,7 @@ std::vector<IptablesPart> capture_parts(const Plan& plan, char letter, bool is_v
 
 std::vector<IptablesPart> guard_parts(const Plan& plan, bool is_v6) {
   std::vector<IptablesPart> parts;
-  if (guards_outbound(plan)) {
+  if (plan.guards_outbound()) {
     const std::string name = chain_name(plan, "guard", "out");
     Lines lines(name, is_v6);
     lines.exclude_outbound(plan);

@@ -178,16 +178,18 @@ void CaptureControl::release(const std::string& why, CaptureState next) {
   if (plan_ && plan_->opens_anything()) {
     ++openings_;
     log::error(
-        "capture: opened, traffic passes without the mesh reason=\"{}\" outbound_other={} "
+        "capture: opened, traffic passes without the mesh reason=\"{}\" outbound={} "
         "inbound_ports={}",
         why,
-        plan_->refuse_other && !is_closed(plan_->other_on_agent_death),
+        plan_->opens_outbound(),
         fmt::join(plan_->inbound_open, ","));
   }
   if (plan_ && plan_->guards_anything()) {
-    log::error("capture: closed, new connections are refused reason=\"{}\" inbound_ports={}",
-               why,
-               fmt::join(plan_->inbound_closed, ","));
+    log::error(
+        "capture: closed, new connections are refused reason=\"{}\" outbound={} inbound_ports={}",
+        why,
+        plan_->guards_outbound(),
+        fmt::join(plan_->inbound_closed, ","));
   }
   must_release_ = true;
   try_release();

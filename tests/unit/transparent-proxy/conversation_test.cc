@@ -1,0 +1,223 @@
+// The agent's client, the commands' client and the helper's server with each other, on one real
+// loop and a real socket.
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <thread>
+
+#include "capture_client/capture_client.h"
+#include "capture_client/helper_connection.h"
+#include "core/log.h"
+#include "fake_rules.h"
+#include "samples.h"
+#include "transparent-proxy/helper/server.h"
+
+namespace mooring::transparent_proxy {
+namespace {
+
+using capture_client::CaptureClient;
+using capture_client::CaptureEvent;
+using capture_client::HelperConnection;
+using testing::HasSubstr;
+using Kind = CaptureEvent::Kind;
+
+class Conversation : public testing::Test {
+ protected:
+  void SetUp() override {
+    log::set_level(log::Level::off);
+    std::string pattern = (std::filesystem::temp_directory_path() / "mooring-test.XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder = pattern;
+    path = folder + "/net.sock";
+  }
+  void TearDown() override {
+    log::set_level(log::Level::info);
+    client.reset();
+    server.reset();
+    limit.reset();
+    std::filesystem::remove_all(folder);
+  }
+
+  void start_server() {
+    auto socket = make_server_socket(path, ::getgid());
+    ASSERT_TRUE(socket) << describe(socket.error());
+    control.emplace(CaptureControl::Environment{rules,
+                                                clock,
+                                                [] { return sample_facts(); },
+                                                [this]() -> Checked<Bounds> { return bounds; },
+                                                [](const SavedState&) {}},
+                    SavedState{});
+    control->start();
+    server.emplace(loop, std::move(*socket), Server::Options{::getuid()}, *control, rules);
+  }
+  void start_client() {
+    client.emplace(loop, path, [this](const CaptureEvent& event) {
+      events.push_back(event);
+      if (wanted_kind && event.kind == *wanted_kind) loop.stop();
+    });
+  }
+  // Runs the loop until the client tells an event of this kind; ten seconds are for a machine that
+  // stands still.
+  void run_until(Kind kind) {
+    wanted_kind = kind;
+    limit.emplace(loop, [this] {
+      ADD_FAILURE() << "timed out";
+      loop.stop();
+    });
+    limit->start(Milliseconds{10000});
+    loop.run();
+    limit->stop();
+    wanted_kind.reset();
+  }
+
+  std::string folder;
+  std::string path;
+  Loop loop;
+  Clock clock;
+  FakeRules rules;
+  Bounds bounds{
+      {PortRange{}}, {}, {*parse_prefix("0.0.0.0/0"), *parse_prefix("::/0")}, {PortRange{}}, true};
+  std::optional<CaptureControl> control;
+  std::optional<Server> server;
+  std::optional<CaptureClient> client;
+  std::optional<Timer> limit;
+  std::optional<Kind> wanted_kind;
+  std::vector<CaptureEvent> events;
+};
+
+TEST_F(Conversation, WhatIsWantedIsActivated) {
+  start_server();
+  start_client();
+  client->set_wanted(sample_config());
+  run_until(Kind::activated);
+  EXPECT_TRUE(client->is_connected());
+  EXPECT_TRUE(client->is_active());
+  EXPECT_EQ(rules.kernel, FakeRules::Kernel::captured);
+}
+
+TEST_F(Conversation, ARefusalIsASentence) {
+  bounds = Bounds{};
+  start_server();
+  start_client();
+  client->set_wanted(sample_config());
+  run_until(Kind::refused);
+  EXPECT_FALSE(client->is_active());
+  EXPECT_THAT(events.back().text,
+              HasSubstr("inbound port 8080: is not in inbound.ports of capture.toml"));
+}
+
+TEST_F(Conversation, TheClientWaitsForTheHelperAndAsksAgainAfterItsRestart) {
+  start_client();
+  client->set_wanted(sample_config());
+  run_until(Kind::disconnected);
+  start_server();
+  run_until(Kind::activated);
+  server.reset();
+  run_until(Kind::disconnected);
+  EXPECT_FALSE(client->is_active());
+  start_server();
+  run_until(Kind::activated);
+  EXPECT_EQ(rules.captures, 2);
+}
+
+TEST_F(Conversation, TheEndOfTheAgentsConnectionIsItsDeath) {
+  start_server();
+  start_client();
+  client->set_wanted(sample_config());
+  run_until(Kind::activated);
+  client.reset();
+  Timer look(loop, [this] {
+    if (rules.releases > 0) loop.stop();
+  });
+  look.start(Milliseconds{1}, Milliseconds{1});
+  loop.run();
+  EXPECT_EQ(rules.kernel, FakeRules::Kernel::guarded);
+}
+
+TEST_F(Conversation, DropEndsCaptureAndIsAnswered) {
+  start_server();
+  start_client();
+  client->set_wanted(sample_config());
+  run_until(Kind::activated);
+  bool is_done = false;
+  client->drop([&] { is_done = true; });
+  EXPECT_FALSE(is_done) << "never inside the call";
+  run_until(Kind::dropped);
+  EXPECT_TRUE(is_done);
+  // Root's drop clears; whoever runs this test as another user is the agent, whose drop keeps the
+  // guard.
+  EXPECT_NE(rules.kernel, FakeRules::Kernel::captured);
+}
+
+TEST_F(Conversation, DropWithoutAHelperIsAnsweredToo) {
+  start_client();
+  bool is_done = false;
+  client->drop([&] { is_done = true; });
+  run_until(Kind::dropped);
+  EXPECT_TRUE(is_done);
+}
+
+TEST_F(Conversation, TheClientHoldsTheOwnersSocketThroughTheHelpersEnd) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  UniqueFd owner(ends[0]);
+  const UniqueFd other_end(ends[1]);
+  rules.owner_fd = owner.get();
+  start_server();
+  start_client();
+  client->set_wanted(sample_config());
+  run_until(Kind::activated);
+  owner.reset();  // the helper is killed
+  server.reset();
+  run_until(Kind::disconnected);
+  char byte = 0;
+  EXPECT_EQ(::recv(other_end.get(), &byte, 1, MSG_DONTWAIT), -1) << "still held";
+  client.reset();
+  EXPECT_EQ(::recv(other_end.get(), &byte, 1, 0), 0) << "let go with the agent";
+}
+
+TEST_F(Conversation, ACommandGetsStatusAndRefusalsInWords) {
+  start_server();
+  Checked<capture_client::Status> status = fail(Diagnostic{"not asked", "", ""});
+  Checked<void> switched_on;
+  Wakeup done(loop, [this] { loop.stop(); });
+  std::thread command([&] {
+    auto connection = HelperConnection::open(path);
+    ASSERT_TRUE(connection) << describe(connection.error());
+    EXPECT_EQ(connection->welcome().backend, "fake");
+    status = connection->status();
+    switched_on = connection->set_plan(sample_config());
+    done.notify();
+  });
+  loop.run();
+  command.join();
+  ASSERT_TRUE(status) << describe(status.error());
+  EXPECT_EQ(status->state, capture_client::CaptureState::off);
+  EXPECT_EQ(status->agent_uid, ::getuid());
+  EXPECT_THAT(describe(*status), HasSubstr("agent     not connected"));
+  ASSERT_FALSE(switched_on);
+  if (::getuid() == 0) {
+    EXPECT_THAT(switched_on.error().message, HasSubstr("no agent is connected"));
+  }
+}
+
+TEST_F(Conversation, ACommandWithoutAHelperSaysSo) {
+  const auto connection = HelperConnection::open(path);
+  ASSERT_FALSE(connection);
+  EXPECT_EQ(connection.error().hint, "is mooring-net running?");
+}
+
+TEST_F(Conversation, ASecondHelperDoesNotTakeTheSocket) {
+  start_server();
+  const auto second = make_server_socket(path, ::getgid());
+  ASSERT_FALSE(second);
+  EXPECT_THAT(second.error().message, HasSubstr("another mooring-net"));
+}
+
+}  // namespace
+}  // namespace mooring::transparent_proxy

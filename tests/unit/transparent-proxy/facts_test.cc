@@ -1,0 +1,58 @@
+#include "transparent-proxy/facts.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace mooring::transparent_proxy {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+TEST(ParseResolvers, TakesNameserverLinesWithAndWithoutAScope) {
+  EXPECT_THAT(parse_resolvers("# nameserver 9.9.9.9\nsearch x\nnameserver "
+                              "10.0.0.53\nnameserver\tfe80::1%eth0\nnameserver bad\n"
+                              "options edns0\nnameserver ::1"),
+              ElementsAre(*parse_ip("10.0.0.53"), *parse_ip("fe80::1"), *parse_ip("::1")));
+  EXPECT_THAT(parse_resolvers(""), IsEmpty());
+}
+
+TEST(ParseSshdPorts, TakesPortAndListenAddress) {
+  EXPECT_THAT(parse_sshd_ports("#Port 1\nPort 22\n  port=2022 # comment\nListenAddress "
+                               "10.0.0.1\nListenAddress 10.0.0.1:2222\n"
+                               "ListenAddress [::]:2223\nListenAddress ::1\nListenAddress "
+                               ":2224\nPort none\nPermitRootLogin no\n"),
+              ElementsAre(22, 2022, 2222, 2223, 2224));
+}
+
+TEST(ParseSocketUnitPorts, TakesListenStream) {
+  EXPECT_THAT(parse_socket_unit_ports("[Socket]\nListenStream=\nListenStream=2022\nListenStream=[::"
+                                      "]:2023\nListenStream=/run/x\n"),
+              ElementsAre(2022, 2023));
+}
+
+TEST(ParseProcTcp, ReadsBothFamilies) {
+  const auto entries = parse_proc_tcp(
+      "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout "
+      "inode\n"
+      "   0: 0100007F:3A99 0200000A:1F90 01 00000000:00000000 00:00000000 00000000     0        0 "
+      "1 1\n"
+      "   1: 00000000000000000000000001000000:0016 00000000000000000000000000000000:0000 0A 0 0\n"
+      "garbage\n   2: 0100007F:zz 0:0 01\n");
+  ASSERT_EQ(entries.size(), 2U);
+  EXPECT_EQ(entries[0].local, *parse_socket_address("127.0.0.1:15001"));
+  EXPECT_EQ(entries[0].remote, *parse_socket_address("10.0.0.2:8080"));
+  EXPECT_EQ(entries[0].state, 1);
+  EXPECT_EQ(entries[1].local, *parse_socket_address("[::1]:22"));
+  EXPECT_EQ(entries[1].state, 10);
+}
+
+TEST(GatherFacts, KnowsThisBootAndPort22) {
+  const HostFacts facts = gather_facts(7);
+  EXPECT_EQ(facts.agent_uid, 7U);
+  EXPECT_EQ(facts.boot_suffix.size(), 8U);
+  EXPECT_THAT(facts.sshd_ports, testing::Contains(22));
+}
+
+}  // namespace
+}  // namespace mooring::transparent_proxy
