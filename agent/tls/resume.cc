@@ -61,7 +61,7 @@ std::optional<ResumeFacts> get_facts(SSL_SESSION& session) {
 }
 
 bool may_resume(const ResumeFacts& facts, const identity::Material& material, WallTime now) {
-  if (now >= facts.until || now >= facts.peer->not_after || now >= material.not_after) return false;
+  if (now >= facts.until) return false;
   const auto bundle = material.bundles.find(spiffe_trust_domain(facts.peer->spiffe_id));
   return bundle != material.bundles.end() && bundle->second.contains(facts.peer->anchor);
 }

@@ -22,7 +22,8 @@ inline constexpr std::chrono::hours kMaxResumption{2};
 /// the ticket, where only we can have written it, and in the client's session.
 struct ResumeFacts {
   PeerFactsPtr peer;
-  WallTime until;  // not inherited anew: two hours after the full handshake a full one is due
+  /// kMaxResumption after the full handshake, or the first end of a certificate on either side.
+  WallTime until;
 };
 
 /// Stores the facts in the session.

@@ -139,8 +139,7 @@ Step SessionImpl::start() {
   Step step;
   if (is_server()) return step;
   const Running running(*this, {});
-  if (slot_ && slot_->session && may_resume(slot_->facts, *core_->material, core_->clock.wall()) &&
-      is_expected(expected_peers_, slot_->facts.peer->spiffe_id)) {
+  if (slot_ && slot_->session && may_resume(slot_->facts, *core_->material, core_->clock.wall())) {
     SSL_set_session(ssl_.get(), slot_->session.get());
     seen_session_ = slot_->session.get();
   }

@@ -179,6 +179,37 @@ TEST_F(Resume, TicketOfALibsslClientHoldsOurFacts) {
   EXPECT_GT(SSL_SESSION_get_ticket_lifetime_hint(kept), 7100U);
 }
 
+TEST_F(Resume, FallsBackToAFullHandshakeForATicketThatIsTooOld) {
+  server(ca_.material(test::kDb));
+  const auto connect_raw = [&](SSL_SESSION* offered) {
+    test::TlsEnd ours{*server_->make_server()};
+    test::RawPeer peer(Role::client, ca_.issue(test::kWeb));
+    if (offered != nullptr) SSL_set_session(peer.ssl(), offered);
+    peer.run(ours);
+    EXPECT_TRUE(ours.handshake_done);
+    EXPECT_EQ(SSL_session_reused(peer.ssl()) == 1, ours.session->peer().resumed);
+    SSL_set_shutdown(peer.ssl(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    return std::pair(SslSessionPtr(SSL_get1_session(peer.ssl())), ours.session->peer().resumed);
+  };
+  const auto first = connect_raw(nullptr);
+  const SslSessionPtr again(SSL_SESSION_dup(first.first.get()));
+  EXPECT_TRUE(connect_raw(first.first.get()).second);
+  clock_.advance(minutes(121));
+  EXPECT_FALSE(connect_raw(again.get()).second);
+}
+
+TEST_F(Resume, NeedsTheAnchorThatVerifiedThePeer) {
+  const auto material = ca_.material(test::kDb);
+  const auto anchor = material->bundles.at("mesh.test").fingerprints.front();
+  const auto facts = [&](const char* id, const identity::Fingerprint& its_anchor) {
+    return ResumeFacts{std::make_shared<const PeerFacts>(PeerFacts{id, its_anchor, {}}),
+                       clock_.wall() + hours(1)};
+  };
+  EXPECT_TRUE(may_resume(facts(test::kWeb, anchor), *material, clock_.wall()));
+  EXPECT_FALSE(may_resume(facts(test::kWeb, {1}), *material, clock_.wall()));
+  EXPECT_FALSE(may_resume(facts("spiffe://other.test/web", anchor), *material, clock_.wall()));
+}
+
 TEST(ClientSessions, ForgetsTheKeyUnusedForLongest) {
   ClientSessions sessions;
   const auto first = sessions.slot("first");
