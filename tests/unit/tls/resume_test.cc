@@ -179,23 +179,56 @@ TEST_F(Resume, TicketOfALibsslClientHoldsOurFacts) {
   EXPECT_GT(SSL_SESSION_get_ticket_lifetime_hint(kept), 7100U);
 }
 
-TEST_F(Resume, FallsBackToAFullHandshakeForATicketThatIsTooOld) {
-  server(ca_.material(test::kDb));
-  const auto connect_raw = [&](SSL_SESSION* offered) {
+/// Clients of libssl offer what they have: the server alone decides.
+class ResumeByTheServer : public test::TlsFixture {
+ protected:
+  struct Outcome {
+    SslSessionPtr session;
+    bool done = false;
+    bool resumed = false;
+    Failure failure = Failure::none;
+  };
+  Outcome connect_raw(const test::Issued& own, SSL_SESSION* offered = nullptr) {
     test::TlsEnd ours{*server_->make_server()};
-    test::RawPeer peer(Role::client, ca_.issue(test::kWeb));
+    test::RawPeer peer(Role::client, own);
     if (offered != nullptr) SSL_set_session(peer.ssl(), offered);
     peer.run(ours);
-    EXPECT_TRUE(ours.handshake_done);
-    EXPECT_EQ(SSL_session_reused(peer.ssl()) == 1, ours.session->peer().resumed);
     SSL_set_shutdown(peer.ssl(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-    return std::pair(SslSessionPtr(SSL_get1_session(peer.ssl())), ours.session->peer().resumed);
-  };
-  const auto first = connect_raw(nullptr);
-  const SslSessionPtr again(SSL_SESSION_dup(first.first.get()));
-  EXPECT_TRUE(connect_raw(first.first.get()).second);
-  clock_.advance(minutes(121));
-  EXPECT_FALSE(connect_raw(again.get()).second);
+    return {SslSessionPtr(SSL_get1_session(peer.ssl())),
+            ours.handshake_done,
+            ours.session->peer().resumed,
+            ours.failure};
+  }
+  /// A session is offered, again after a while. Returns what became of the second offer; the first
+  /// is resumed.
+  Outcome offer_after(std::chrono::minutes pause, const test::Issued& own) {
+    const Outcome full = connect_raw(own);
+    const SslSessionPtr again(SSL_SESSION_dup(full.session.get()));
+    EXPECT_TRUE(connect_raw(own, full.session.get()).resumed);
+    clock_.advance(pause);
+    return connect_raw(own, again.get());
+  }
+};
+
+TEST_F(ResumeByTheServer, NotAfterTwoHours) {
+  server(ca_.material(test::kDb));
+  const Outcome late = offer_after(minutes(121), ca_.issue(test::kWeb));
+  EXPECT_TRUE(late.done);
+  EXPECT_FALSE(late.resumed);
+}
+
+TEST_F(ResumeByTheServer, NotWhenThePeersCertificateHasExpired) {
+  server(ca_.material(test::kDb));
+  const auto soon = clock_.wall() + minutes(30);
+  EXPECT_EQ(offer_after(minutes(31), ca_.issue(test::kWeb, {.not_after = soon})).failure,
+            Failure::expired);
+}
+
+TEST_F(ResumeByTheServer, NotWhenItsOwnCertificateHasExpired) {
+  server(ca_.material(test::kDb, {.not_after = clock_.wall() + minutes(30)}));
+  const Outcome late = offer_after(minutes(31), ca_.issue(test::kWeb));
+  EXPECT_TRUE(late.done);
+  EXPECT_FALSE(late.resumed);
 }
 
 TEST_F(Resume, NeedsTheAnchorThatVerifiedThePeer) {
