@@ -33,7 +33,7 @@ Result<std::optional<InterceptConfig>> take(Bytes& in) {
   auto message = capture_client::decode(packet);
   if (!message) return fail(message.error());
   auto* activate = std::get_if<Activate>(&message->body);
-  if (activate == nullptr) return fail(Errc::bad_input, "state file");
+  if (activate == nullptr || message->id != 0) return fail(Errc::bad_input, "state file");
   return std::optional<InterceptConfig>(std::move(activate->config));
 }
 
