@@ -1,0 +1,136 @@
+#include "admin/routes.h"
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+namespace mooring::admin {
+
+http::Response json_response(std::string body, int status) {
+  return {.status = status, .content_type = "application/json", .body = std::move(body)};
+}
+
+http::Response refuse(int status, std::string_view message) {
+  nlohmann::json body{{"error", message}};
+  return json_response(body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n",
+                       status);
+}
+
+namespace {
+
+using http::Method;
+using http::Request;
+using http::Response;
+
+Response get_ready(const Handlers& handlers, const Request&) {
+  if (!handlers.ready) return refuse(501, "readiness is not known");
+  const Readiness readiness = handlers.ready();
+  // Envoy's words; load balancers and probes look at the status.
+  if (readiness.ready) return {.body = "LIVE\n"};
+  return {.status = 503, .body = readiness.reason + "\n"};
+}
+
+Response get_metrics(const Handlers& handlers, const Request&) {
+  if (!handlers.metrics) return refuse(501, "metrics are not available");
+  return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = handlers.metrics()};
+}
+
+template <std::function<std::string()> Handlers::* source>
+Response get_json(const Handlers& handlers, const Request&) {
+  const auto& function = handlers.*source;
+  return function ? json_response(function()) : refuse(501, "not available");
+}
+
+Response get_why(const Handlers& handlers, const Request& request) {
+  std::size_t limit = static_cast<std::size_t>(-1);
+  if (const auto text = request.parameter("limit")) {
+    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), limit);
+    if (error != std::errc() || end != text->data() + text->size()) {
+      return refuse(400, "limit is not a number");
+    }
+  }
+  if (request.parameter("format") == "text") {
+    if (!handlers.why_text) return refuse(501, "not available");
+    return {.body = handlers.why_text(limit)};
+  }
+  return handlers.why ? json_response(handlers.why(limit)) : refuse(501, "not available");
+}
+
+template <std::function<http::Response()> Handlers::* effect>
+Response post(const Handlers& handlers, const Request&) {
+  const auto& function = handlers.*effect;
+  return function ? function() : refuse(501, "not available");
+}
+
+Response post_logging(const Handlers& handlers, const Request& request) {
+  const Result<log::Level> level = log::parse_level(request.parameter("level").value_or(""));
+  if (!level) return refuse(400, "level is one of debug, info, warn, error, off");
+  return handlers.set_log_level ? handlers.set_log_level(*level) : refuse(501, "not available");
+}
+
+Response post_capture(const Handlers& handlers, const Request& request) {
+  const std::string state = request.parameter("state").value_or("");
+  if (state != "on" && state != "off") return refuse(400, "state is on or off");
+  return handlers.set_capture ? handlers.set_capture(state == "on") : refuse(501, "not available");
+}
+
+enum class Access : std::uint8_t {
+  anyone,      // also on the metrics address
+  socket,      // whoever may open the unix socket
+  privileged,  // root or the agent's own user
+};
+
+struct Route {
+  Method method;
+  std::string_view path;
+  Access access;
+  Response (*handle)(const Handlers&, const Request&);
+};
+
+constexpr Route kRoutes[] = {
+    {Method::get, "/ready", Access::anyone, get_ready},
+    {Method::get, "/stats/prometheus", Access::anyone, get_metrics},
+    {Method::get, "/metrics", Access::anyone, get_metrics},
+    {Method::get, "/config_dump", Access::socket, get_json<&Handlers::config_dump>},
+    {Method::get, "/clusters", Access::socket, get_json<&Handlers::clusters>},
+    {Method::get, "/status", Access::socket, get_json<&Handlers::status>},
+    {Method::get, "/why", Access::socket, get_why},
+    {Method::post, "/drain", Access::privileged, post<&Handlers::drain>},
+    {Method::post, "/reload", Access::privileged, post<&Handlers::reload>},
+    {Method::post, "/logging", Access::privileged, post_logging},
+    {Method::post, "/capture", Access::privileged, post_capture},
+};
+
+const char* name(Method method) {
+  return method == Method::post ? "POST" : "GET, HEAD";
+}
+
+Response not_found() {
+  std::string paths;
+  for (const Route& route : kRoutes) {
+    if (route.access == Access::anyone)
+      paths += (paths.empty() ? "" : ", ") + std::string(route.path);
+  }
+  return refuse(404, "no such path; everyone may ask for " + paths);
+}
+
+}  // namespace
+
+Response answer(const Handlers& handlers, const Request& request, const Client& client) {
+  const Method method = request.method == Method::head ? Method::get : request.method;
+  for (const Route& route : kRoutes) {
+    if (route.path != request.path) continue;
+    if (!client.over_socket && route.access != Access::anyone) break;
+    if (route.method != method) {
+      Response wrong = refuse(405, "this path takes " + std::string(name(route.method)));
+      wrong.headers.push_back({"Allow", name(route.method)});
+      return wrong;
+    }
+    if (route.access == Access::privileged && !client.is_privileged) {
+      return refuse(403, "only root and the agent's own user may do this");
+    }
+    return route.handle(handlers, request);
+  }
+  return not_found();
+}
+
+}  // namespace mooring::admin

@@ -1,0 +1,51 @@
+// What the admin API answers: a table of routes over handlers that the composition root fills in,
+// so that this module knows nothing of the data path. No socket here; control thread.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "core/log.h"
+#include "http/message.h"
+
+namespace mooring::admin {
+
+struct Readiness {
+  bool ready = false;
+  std::string reason;  // why not
+};
+
+/// One function per source of facts or effect. An empty one answers 501. Texts of the first group
+/// are whole bodies.
+struct Handlers {
+  std::function<Readiness()> ready{};
+  std::function<std::string()> metrics{};               // Prometheus text
+  std::function<std::string()> config_dump{};           // JSON, without secrets
+  std::function<std::string()> clusters{};              // JSON
+  std::function<std::string()> status{};                // JSON object, as `mooring status` reads it
+  std::function<std::string(std::size_t limit)> why{};  // JSON array, newest first
+  std::function<std::string(std::size_t limit)> why_text{};
+  // Effects; they answer with json_response() or refuse().
+  std::function<http::Response()> drain{};
+  std::function<http::Response()> reload{};
+  std::function<http::Response(log::Level)> set_log_level{};
+  std::function<http::Response(bool on)> set_capture{};
+};
+
+/// Who asks.
+struct Client {
+  bool over_socket = false;    // the unix socket; else the metrics address
+  bool is_privileged = false;  // root or the agent's own user
+};
+
+[[nodiscard]] http::Response json_response(std::string body, int status = 200);
+/// {"error": message}
+[[nodiscard]] http::Response refuse(int status, std::string_view message);
+
+[[nodiscard]] http::Response answer(const Handlers& handlers,
+                                    const http::Request& request,
+                                    const Client& client);
+
+}  // namespace mooring::admin
