@@ -175,9 +175,10 @@ Checked<MaterialPtr> build_material(const MaterialText& text) {
   auto chain = read_certificates("svid", text.svid_pem, kMaxChainCertificates);
   if (!chain) return fail(chain.error());
   auto id = leaf_identity(*chain->front(), Purpose::both);
-  if (!id)
+  if (!id) {
     return refuse("svid",
                   fmt::format("its first certificate is no X.509-SVID: {}", id.error().place));
+  }
   auto key = read_key(text.key_pem);
   if (!key) return fail(key.error());
 

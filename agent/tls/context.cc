@@ -13,7 +13,7 @@ namespace mooring::tls {
 namespace {
 
 // Chain and handshake of a peer, in bytes: eight certificates of 4 KiB.
-constexpr long kMaxChainBytes = 32 * 1024;
+constexpr long kMaxChainBytes = 32L * 1024;
 constexpr unsigned char kSessionIdContext[] =
     "mooring";  // constant: the ticket keys tell identities apart
 constexpr unsigned char kOfferedAlpn[] = {4, 'k', 'u', 'm', 'a'};
@@ -72,11 +72,10 @@ Result<void> set_own_certificate(SSL_CTX& context, const identity::Material& mat
     return fail(Errc::bad_certificate, "own certificate", ERR_GET_REASON(ERR_peek_last_error()));
   }
   for (std::size_t i = 1; i < material.chain.size(); ++i) {
-    identity::X509Ptr issuer(X509_dup(material.chain[i].get()));
-    if (!issuer || SSL_CTX_add0_chain_cert(&context, issuer.get()) != 1) {
+    const identity::X509Ptr issuer(X509_dup(material.chain[i].get()));
+    if (!issuer || SSL_CTX_add1_chain_cert(&context, issuer.get()) != 1) {
       return fail(Errc::bad_certificate, "own chain", ERR_GET_REASON(ERR_peek_last_error()));
     }
-    static_cast<void>(issuer.release());  // the context's now
   }
   return {};
 }

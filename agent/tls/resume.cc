@@ -38,7 +38,7 @@ WallTime to_time(const std::array<std::uint8_t, sizeof(std::int64_t)>& bytes) no
 bool put_facts(SSL_SESSION& session, const ResumeFacts& facts) {
   const Fixed fixed{
       kVersion, facts.peer->anchor, to_bytes(facts.peer->not_after), to_bytes(facts.until)};
-  std::array<char, sizeof fixed + kMaxSpiffeIdBytes> bytes;
+  std::array<char, sizeof fixed + kMaxSpiffeIdBytes> bytes{};
   const std::string& id = facts.peer->spiffe_id;
   AGENT_CHECK(id.size() <= kMaxSpiffeIdBytes);
   std::memcpy(bytes.data(), &fixed, sizeof fixed);

@@ -16,7 +16,7 @@ namespace {
 constexpr std::byte kHandshakeRecord{SSL3_RT_HANDSHAKE};
 // Bytes of a peer before its handshake is complete: its chain (32 KiB at most), and as much again
 // for the rest.
-constexpr std::size_t kMaxHandshakeBytes = 64 * 1024;
+constexpr std::size_t kMaxHandshakeBytes = std::size_t{64} * 1024;
 
 bool matches(const PeerMatcher& matcher, std::string_view id) noexcept {
   return matcher.is_prefix ? id.starts_with(matcher.text) : id == matcher.text;

@@ -146,7 +146,7 @@ CertOptions ca_options(std::string subject) {
   return options;
 }
 
-TestCa::TestCa(std::string trust_domain)
+TestCa::TestCa(const std::string& trust_domain)
     : TestCa(trust_domain, ca_options("root of " + trust_domain)) {}
 
 TestCa::TestCa(std::string trust_domain, const CertOptions& options)
@@ -159,7 +159,7 @@ TestCa::TestCa(std::string trust_domain, const CertOptions& options)
 TestCa::TestCa(std::string trust_domain,
                std::string cert_pem,
                identity::EvpPkeyPtr key,
-               std::string above)
+               const std::string& above)
     : trust_domain_(std::move(trust_domain)),
       cert_pem_(std::move(cert_pem)),
       key_(std::move(key)),

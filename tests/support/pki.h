@@ -40,7 +40,7 @@ struct Issued {
 class TestCa {
  public:
   /// A self-signed root of the trust domain.
-  explicit TestCa(std::string trust_domain);
+  explicit TestCa(const std::string& trust_domain);
   TestCa(std::string trust_domain, const CertOptions& options);
   /// A CA below this one. Its cert_pem() may be a trust anchor of its own.
   [[nodiscard]] TestCa intermediate(const CertOptions& options = ca_options("intermediate")) const;
@@ -61,7 +61,7 @@ class TestCa {
   TestCa(std::string trust_domain,
          std::string cert_pem,
          identity::EvpPkeyPtr key,
-         std::string above);
+         const std::string& above);
   std::string trust_domain_;
   std::string cert_pem_;
   identity::EvpPkeyPtr key_;
