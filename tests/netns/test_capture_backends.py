@@ -1,11 +1,7 @@
 """Every backend does the same: captures, opens and guards, repairs, leaves nothing behind."""
-import signal
-import time
-
 import pytest
 
 import capture_protocol as protocol
-import traffic
 from capture_lib import CAPTURED, GUARDED, IN_CLOSED, IN_OPEN, NOTHING, OTHER, OUT_CLOSED, OUT_OPEN, Site
 from traffic import wait_until
 

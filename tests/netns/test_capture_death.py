@@ -9,7 +9,7 @@ import time
 import pytest
 
 import traffic
-from capture_lib import (CAPTURED, GUARDED, IN_CLOSED, IN_OPEN, NOTHING, OUT_CLOSED, OUT_OPEN, Site)
+from capture_lib import CAPTURED, GUARDED, IN_CLOSED, IN_OPEN, NOTHING, OUT_CLOSED, OUT_OPEN, Site
 from traffic import wait_until
 
 pytestmark = [pytest.mark.needs("helper", "nft")]

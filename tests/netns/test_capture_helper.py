@@ -1,14 +1,9 @@
 """mooring-net with real rules in real namespaces, with an agent that only tells who it was meant for."""
-import signal
-import time
-
 import pytest
 
-import capture_protocol as protocol
 import harness
 import traffic
-from capture_lib import (CAPTURED, GUARDED, IN_CLOSED, IN_OPEN, NOTHING, OTHER, OUT_CLOSED, OUT_OPEN, Site)
-from traffic import wait_until
+from capture_lib import CAPTURED, IN_CLOSED, IN_OPEN, OTHER, OUT_CLOSED, Site
 
 pytestmark = [pytest.mark.needs("helper", "nft")]
 
@@ -46,3 +41,14 @@ def test_the_agents_own_connections_are_left_alone(site):
 def test_the_agents_ports_are_not_reachable_from_outside(site):
     assert site.inbound(15006) == "refused"
     assert site.inbound(15001) == "refused"
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_syn_cookies_do_not_lead_past_the_agent(site, family):
+    """With cookies a connection has no socket until its first ACK: that one has to find our listener too."""
+    site.host.exec("sysctl", "-qw", "net.ipv4.tcp_syncookies=2")
+    for _ in range(5):
+        assert site.inbound(IN_OPEN, family=family) == "agent in"
+        assert site.inbound(IN_CLOSED, family=family) == "agent in"
+    counters = site.host.exec("nstat", "-asz", "TcpExtSyncookiesRecv").stdout.split()
+    assert int(counters[counters.index("TcpExtSyncookiesRecv") + 1]) >= 10

@@ -1,7 +1,4 @@
 """Capture beside what else a host has: other programs' rules, leftovers, live connections, forwarded traffic."""
-import pathlib
-import signal
-import subprocess
 import threading
 import time
 

@@ -1,17 +1,14 @@
 """Who may ask mooring-net for what, and what it makes of damaged messages."""
 import os
 import random
-import signal
 import socket
 import struct
-import subprocess
-import time
 
 import pytest
 
 import capture_protocol as protocol
 import harness
-from capture_lib import ALLOW_ALL, CAPTURED, GUARDED, IN_CLOSED, NOTHING, OTHER, OUT_OPEN, Site
+from capture_lib import ALLOW_ALL, CAPTURED, IN_CLOSED, NOTHING, OTHER, OUT_OPEN, Site
 from capture_protocol import CLOSED, OPEN
 from traffic import wait_until
 
@@ -182,13 +179,21 @@ def test_damaged_messages_end_their_connection_and_nothing_else(site):
     assert site.host.helper.exit_code is None
 
 
-def test_silent_connections_do_not_lock_out_root(site):
+@pytest.mark.parametrize("uid", [harness.AGENT_UID, 64150])
+def test_silent_connections_do_not_lock_out_root(site, uid):
     site.start()
-    held = []
-    script = "import socket,sys\nfor i in range(40):\n s=socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n s.connect('/run/mooring/net.sock')\n globals().setdefault('k',[]).append(s)\nprint('held',flush=True)\nimport time\ntime.sleep(60)\n"
-    stranger = site.host.spawn("stranger", "setpriv", "--reuid=64150", f"--regid={harness.AGENT_UID}", "--clear-groups", "/usr/bin/python3", "-c", script)
+    script = """if True:
+        import socket, time
+        held = []
+        for _ in range(40):
+            held.append(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            held[-1].connect("/run/mooring/net.sock")
+        print("held", flush=True)
+        time.sleep(60)"""
+    stranger = site.host.spawn("stranger", "setpriv", f"--reuid={uid}", f"--regid={harness.AGENT_UID}", "--clear-groups",
+                               "/usr/bin/python3", "-c", script)
     try:
-        time.sleep(1)
+        wait_until(lambda: "held" in stranger.log(), "40 connections")
         assert site.state() == "active"
         assert site.picture() == CAPTURED
     finally:

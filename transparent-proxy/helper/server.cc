@@ -22,7 +22,9 @@ using namespace capture_client;  // NOLINT(google-build-using-namespace): every 
 namespace {
 
 constexpr std::size_t kMaxSessions = 32;
-constexpr std::size_t kMaxSessionsOfOthers = 8;  // of users who are neither root nor the agent
+// The agent's user, and all the others together; the rest is always free for root.
+constexpr std::size_t kMaxSessionsOfAgent = 8;
+constexpr std::size_t kMaxSessionsOfOthers = 8;
 
 enum Who : unsigned { kAnybody = 1, kAgent = 2, kRoot = 4 };
 
@@ -101,13 +103,13 @@ void Server::on_accept() {
   if (!fd.valid()) return;
   const auto peer = peer_of(fd.get());
   if (!peer) return;
-  const bool is_other = peer->uid != 0 && peer->uid != options_.agent_uid;
-  const auto others = std::count_if(sessions_.begin(), sessions_.end(), [&](const auto& session) {
-    return session->peer.uid != 0 && session->peer.uid != options_.agent_uid;
+  const auto of_agent = [&](uid_t uid) { return uid == options_.agent_uid; };
+  const auto count = std::count_if(sessions_.begin(), sessions_.end(), [&](const auto& session) {
+    return session->peer.uid != 0 && of_agent(session->peer.uid) == of_agent(peer->uid);
   });
-  if (sessions_.size() >= kMaxSessions ||
-      (is_other && static_cast<std::size_t>(others) >= kMaxSessionsOfOthers))
-    return;
+  const std::size_t limit = of_agent(peer->uid) ? kMaxSessionsOfAgent : kMaxSessionsOfOthers;
+  if (sessions_.size() >= kMaxSessions) return;
+  if (peer->uid != 0 && static_cast<std::size_t>(count) >= limit) return;
   sessions_.push_back(std::make_unique<Session>(*this, std::move(fd), *peer));
 }
 
