@@ -180,6 +180,7 @@ class Host:
         self.logs.mkdir()
         os.chown(self.logs, AGENT_UID, AGENT_UID)
         self.agent = self.helper = None
+        self._is_captured = False
         self.apps = {}
         run(SUPPORT / "hosts.sh", "join", lab.switch, self.namespace, number)
         self._holder = subprocess.Popen([SUPPORT / "hosts.sh", "hold", self.namespace, *entries], stdout=subprocess.PIPE, text=True)
@@ -229,20 +230,21 @@ class Host:
             fresh.chmod(0o600)
             fresh.rename(target)
 
-    def configure(self, *sections, identity=True, capture=True, **tables):
+    def configure(self, *sections, has_identity=True, captures=True, **tables):
         """Writes agent.toml: the usual head, the given sections, and TABLE={key: value} for single tables."""
         head = {
             "host": {"name": self.name, "trust_domain": TRUST_DOMAIN},
             "limits": {"workers": 1},
             "access_log": {"file": str(self.logs / "access.log")},
-            "capture": {"enabled": capture},
+            "capture": {"enabled": captures},
         }
-        if identity:
+        if has_identity:
             folder = "/etc/mooring/identity"
             head["identity"] = {"svid": f"{folder}/svid.pem", "key": f"{folder}/key.pem", "bundle": f"{folder}/bundle.pem"}
         for table, values in tables.items():
             head.setdefault(table, {}).update(values)
         text = "".join(section(f"[{table}]", **values) for table, values in head.items()) + "".join(sections)
+        self._is_captured = head["capture"]["enabled"] and bool(sections)
         self.write_config(text)
 
     def write_config(self, text, file="agent.toml"):
@@ -253,13 +255,14 @@ class Host:
 
     # -- the two daemons
 
-    def start_helper(self, *arguments):
+    def start_helper(self, *arguments, wait=True):
         capability = "--inh-caps=-all,+net_admin --ambient-caps=-all,+net_admin --bounding-set=-all,+net_admin".split()
         command = [*self.enter, "setpriv", f"--reuid={HELPER_UID}", f"--regid={HELPER_UID}", f"--groups={AGENT_UID}", *capability,
                    "--no-new-privs", "--", self.lab.program("mooring-net"), f"--agent-uid={AGENT_UID}", *arguments]
         self.helper = Process(command, self.folder / "helper.log")
-        wait_until(lambda: self.helper.exit_code is not None or self.path("/run/mooring/net.sock").exists(), "helper's socket")
-        assert self.helper.exit_code is None, f"helper ended:\n{self.helper.log()}"
+        if wait:
+            wait_until(lambda: self.helper.exit_code is not None or self.path("/run/mooring/net.sock").exists(), "helper's socket")
+            assert self.helper.exit_code is None, f"helper ended:\n{self.helper.log()}"
         return self.helper
 
     def start_agent(self, *arguments, wait=True, prefix=()):
@@ -272,7 +275,9 @@ class Host:
 
     def start(self):
         self.start_helper()
-        return self.start_agent()
+        self.start_agent()
+        if self._is_captured:
+            wait_until(lambda: self.metric("mooring_capture_active") == 1, f"{self.name}: capture is active")
 
     def admin(self, path, method="GET"):
         result = self.exec("curl", "-s", "-m", "5", "-X", method, "--unix-socket", "/run/mooring/admin.sock",

@@ -1,6 +1,4 @@
 """Capture leaves alone what is not its business: the host's firewall, forwarded traffic, live connections."""
-import time
-
 import pytest
 
 import harness
@@ -182,8 +180,9 @@ def test_other_destinations_are_refused_where_that_is_asked_for(fresh_lab):
 
 def test_removal_leaves_nothing(fresh_pair):
     for host in (fresh_pair.web, fresh_pair.db):
+        assert host.exec("nft", "list", "tables").stdout
+        host.mooring("capture", "off")
         host.agent.stop()
         host.helper.stop()
-        time.sleep(0.2)
         assert host.exec("nft", "list", "ruleset").stdout.strip() == ""
         assert host.exec("ip", "rule").stdout.count("\n") == 3
