@@ -11,8 +11,6 @@ namespace mooring::identity {
 namespace {
 
 using test::ca_options;
-using test::CertOptions;
-using test::Issued;
 using test::TestCa;
 
 struct StackFree {
