@@ -121,6 +121,8 @@ class H1Codec::Parser {
 
   /// Head or body bytes through llhttp. need_more is false when the request ended within them.
   Result<Fed> execute(std::string_view text, H1Events& events) {
+    const bool is_body = !in_head_;
+    if (is_body) text = text.substr(0, kMaxRawBodyBytes - raw_body_bytes_);
     const llhttp_errno_t code = llhttp_execute(&parser_, text.data(), text.size());
     if (code == HPE_PAUSED) {  // by on_message_complete
       const auto consumed = static_cast<std::size_t>(llhttp_get_error_pos(&parser_) - text.data());
@@ -130,8 +132,8 @@ class H1Codec::Parser {
       return Fed{consumed, false};
     }
     if (code != HPE_OK) return refuse(status_of(code), "request");
-    if (!in_head_) raw_body_bytes_ += text.size();
-    if (raw_body_bytes_ > kMaxRawBodyBytes) return refuse(413, "request body: too long as sent");
+    if (is_body) raw_body_bytes_ += text.size();
+    if (raw_body_bytes_ == kMaxRawBodyBytes) return refuse(413, "request body: too long as sent");
     return Fed{text.size(), true};
   }
 
