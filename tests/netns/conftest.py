@@ -63,6 +63,14 @@ def pytest_runtest_makereport(item, call):
                 report.sections.append((f"{host.name}: {file.name}", text[-1500:]))
 
 
+@pytest.fixture(autouse=True)
+def new_page():
+    """A test must not find in an access log what another test has left there."""
+    for lab in harness.Lab.open_labs:
+        for host in lab.hosts.values():
+            host.turn_page()
+
+
 @pytest.fixture(scope="module")
 def lab():
     """One switch for all tests of a file."""

@@ -181,6 +181,7 @@ class Host:
         os.chown(self.logs, AGENT_UID, AGENT_UID)
         self.agent = self.helper = None
         self._is_captured = False
+        self._lines_before = 0
         self.apps = {}
         run(SUPPORT / "hosts.sh", "join", lab.switch, self.namespace, number)
         self._holder = subprocess.Popen([SUPPORT / "hosts.sh", "hold", self.namespace, *entries], stdout=subprocess.PIPE, text=True)
@@ -300,12 +301,18 @@ class Host:
 
     # -- what they say
 
-    def access_log(self, file=None):
+    def _access_lines(self):
         try:
-            lines = (file or self.logs / "access.log").read_text().splitlines()
+            return (self.logs / "access.log").read_text().splitlines()
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def access_log(self):
+        """The lines of the present test."""
+        return [json.loads(line) for line in self._access_lines()[self._lines_before :]]
+
+    def turn_page(self):
+        self._lines_before = len(self._access_lines())
 
     def wait_for_access(self, timeout=10.0, **fields):
         """The newest line of the access log in which all `fields` have these values."""
@@ -385,6 +392,7 @@ class Capture:
 
 class Lab:
     _count = itertools.count()
+    open_labs = []
 
     def __init__(self):
         self.tag = f"mt{os.getpid()}n{next(Lab._count)}"
@@ -395,6 +403,7 @@ class Lab:
         self.pki = Pki(self.folder / "pki")
         self._install_programs()
         run(SUPPORT / "hosts.sh", "switch", self.switch)
+        Lab.open_labs.append(self)
 
     def _install_programs(self):
         """Copies: the checkout may lie where the agent's user cannot go."""
@@ -416,6 +425,7 @@ class Lab:
         return Capture(self, expression)
 
     def close(self):
+        Lab.open_labs.remove(self)
         for host in self.hosts.values():
             host.close()
         run(SUPPORT / "hosts.sh", "remove", self.switch, *(host.namespace for host in self.hosts.values()))
