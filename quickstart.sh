@@ -61,6 +61,7 @@ spawn() {  # HOST LOG COMMAND...: goes on when this script has ended
 file_of() { echo "/proc/$(cat "$lab/hosts/$1/holder")/root$2"; }  # HOST PATH: a file of a host, seen from here
 listens() { on "$1" ss -Hltn "sport = :$2" | grep -q .; }
 is_ready() { on "$1" curl -sf -m 2 -o /dev/null --unix-socket /run/mooring/admin.sock http://mooring/ready; }
+captures() { on "$1" nft list tables | grep -q mooring; }
 access_log() { echo "$lab/hosts/$1/log/access.log"; }
 address4() { echo "10.77.1.${number[$1]}"; }
 address6() { echo "fd77:1::${number[$1]}"; }
@@ -203,6 +204,7 @@ start_agent() {  # HOST: helper and agent, each under its own user
   spawn "$1" agent.log setpriv --reuid $agent_uid --regid $agent_uid --clear-groups --inh-caps=-all --bounding-set=-all \
     --no-new-privs -- mooringd
   wait_for 15 "mooringd of $1" is_ready "$1"
+  wait_for 10 "capture on $1" captures "$1"
 }
 
 # ---- what is shown
@@ -263,8 +265,8 @@ show_identities() {
   title "Who talked to whom (access logs of the two servers)"
   local host line
   for host in shop-web shop-db; do
-    wait_for 5 "access log of $host" grep -q '"reason":"closed"' "$(access_log "$host")"
-    line=$(grep '"reason":"closed"' "$(access_log "$host")" | tail -n 1)
+    wait_for 5 "access log of $host" grep -q '"direction":"inbound","reason":"closed"' "$(access_log "$host")"
+    line=$(grep '"direction":"inbound","reason":"closed"' "$(access_log "$host")" | tail -n 1)
     echo "    $(field peer_identity <<<"$line")  ->  $(field local_identity <<<"$line")  ($(field tls_version <<<"$line"), $(field tls_cipher <<<"$line"))"
   done
 }
@@ -274,7 +276,7 @@ refused() {  # WHO LOGGING-HOST REASON COMMAND...
   shift 3
   echo "    $who: $*"
   if on "$who" "$@" >"$lab/refused" 2>&1; then fail "$who was served: $(head -c 300 "$lab/refused")"; fi
-  tail -n 1 "$lab/refused" | indent
+  tr -s '\n\t ' ' ' <"$lab/refused" | cut -c1-110 | indent
   wait_for 5 "reason $reason in the access log of $host" grep -q "\"reason\":\"$reason\"" "$(access_log "$host")"
   on "$host" mooring why | head -n 4 | indent
 }
@@ -291,7 +293,7 @@ show_metrics() {
   title "Metrics of shop-db (Envoy's names)"
   on shop-db curl -s --unix-socket /run/mooring/admin.sock http://mooring/stats/prometheus |
     grep -E '^(envoy_listener_downstream_cx_total|envoy_listener_ssl_handshake|envoy_rbac_(allowed|denied)|envoy_cluster_upstream_cx_(total|rx_bytes_total)|mooring_connections_closed_total)' |
-    grep -v ' 0$' | indent
+    grep -v ' 0$' | indent || true
   title "mooring status on shop-web"
   on shop-web mooring status | indent
 }
