@@ -46,9 +46,9 @@ Result<BackendKind> parse_backend(std::string_view text) noexcept {
 KernelVersion parse_kernel_version(std::string_view release) noexcept {
   KernelVersion version;
   const char* end = release.data() + release.size();
-  const auto major = std::from_chars(release.data(), end, version.major);
-  if (major.ec == std::errc{} && major.ptr != end && *major.ptr == '.')
-    std::from_chars(major.ptr + 1, end, version.minor);
+  const auto [dot, problem] = std::from_chars(release.begin(), end, version.major);
+  if (problem == std::errc{} && dot != end && *dot == '.')
+    std::from_chars(dot + 1, end, version.minor);
   return version;
 }
 

@@ -16,7 +16,7 @@ namespace {
 using capture_client::InboundPort;
 using capture_client::OutboundTarget;
 
-constexpr std::size_t kMaxFileBytes = 64 * 1024;
+constexpr std::size_t kMaxFileBytes = std::size_t{64} * 1024;
 
 class Reader {
  public:
@@ -180,7 +180,7 @@ Checked<Bounds> parse_bounds(std::string_view text, const std::string& path) {
       read_table(reader, name.str(), node, bounds);
     }
   }
-  if (reader.problem()) return fail(*reader.problem());
+  if (const auto& problem = reader.problem()) return fail(*problem);
   return bounds;
 }
 

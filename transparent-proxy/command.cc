@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <cstring>
 
 #include <fmt/format.h>
 
@@ -21,7 +20,7 @@ namespace mooring::transparent_proxy {
 namespace {
 
 constexpr std::chrono::seconds kTimeLimit{10};
-constexpr std::size_t kMaxOutputBytes = 8 * 1024 * 1024;
+constexpr std::size_t kMaxOutputBytes = std::size_t{8} * 1024 * 1024;
 
 struct Pipe {
   UniqueFd read;
@@ -40,36 +39,63 @@ tl::unexpected<Diagnostic> broken(const std::string& program, const std::string&
   return fail(Diagnostic{program, message, ""});
 }
 
+void feed(UniqueFd& in, std::string_view& input) {
+  const ssize_t put = ::write(in.get(), input.data(), input.size());
+  if (put > 0) input.remove_prefix(static_cast<std::size_t>(put));
+  const bool is_broken = put < 0 && errno != EAGAIN && errno != EINTR;
+  if (input.empty() || is_broken) in.reset();
+}
+
+void drain(UniqueFd& from, std::string& into) {
+  char block[16384];
+  const ssize_t got = ::read(from.get(), block, sizeof block);
+  if (got > 0 && into.size() < kMaxOutputBytes) {
+    into.append(block, static_cast<std::size_t>(got));
+  }
+  if (got == 0 || (got < 0 && errno != EINTR)) from.reset();
+}
+
 // Feeds and drains the three pipes until both outputs end. False: the time is over.
 bool talk(
     UniqueFd& in, UniqueFd& out, UniqueFd& err, std::string_view input, CommandOutput& result) {
+  using std::chrono::milliseconds;
   const auto end = std::chrono::steady_clock::now() + kTimeLimit;
   if (input.empty()) in.reset();
   while (out.valid() || err.valid()) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        end - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::duration_cast<milliseconds>(end - std::chrono::steady_clock::now());
+    if (left.count() <= 0) return false;
+    // A descriptor of -1 is left out by poll(2).
     std::array<pollfd, 3> ready{
         {{in.get(), POLLOUT, 0}, {out.get(), POLLIN, 0}, {err.get(), POLLIN, 0}}};
-    if (left.count() <= 0 ||
-        ::poll(ready.data(), ready.size(), static_cast<int>(left.count())) == 0)
-      return false;
-    if (ready[0].revents != 0 && in.valid()) {
-      const ssize_t put = ::write(in.get(), input.data(), input.size());
-      if (put > 0) input.remove_prefix(static_cast<std::size_t>(put));
-      if (input.empty() || (put < 0 && errno != EAGAIN && errno != EINTR)) in.reset();
-    }
-    const auto drain = [&](UniqueFd& fd, short revents, std::string& into) {
-      if (revents == 0) return;
-      char block[16384];
-      const ssize_t got = ::read(fd.get(), block, sizeof block);
-      if (got > 0 && into.size() < kMaxOutputBytes)
-        into.append(block, static_cast<std::size_t>(got));
-      if (got == 0 || (got < 0 && errno != EINTR)) fd.reset();
-    };
-    if (out.valid()) drain(out, ready[1].revents, result.out);
-    if (err.valid()) drain(err, ready[2].revents, result.err);
+    ::poll(ready.data(), ready.size(), static_cast<int>(left.count()));
+    if (ready[0].revents != 0) feed(in, input);
+    if (ready[1].revents != 0) drain(out, result.out);
+    if (ready[2].revents != 0) drain(err, result.err);
   }
   return true;
+}
+
+// Returns 0 or the errno of posix_spawn(3).
+int spawn(const std::string& program,
+          const std::vector<std::string>& argv,
+          const std::array<int, 3>& standard,
+          pid_t& pid) {
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  for (int fd = 0; fd < 3; ++fd) {
+    ::posix_spawn_file_actions_adddup2(&actions, standard[static_cast<std::size_t>(fd)], fd);
+  }
+  std::vector<char*> words;
+  words.reserve(argv.size() + 1);
+  for (const std::string& word : argv) {
+    words.push_back(const_cast<char*>(word.c_str()));
+  }
+  words.push_back(nullptr);
+  const int started =
+      ::posix_spawn(&pid, program.c_str(), &actions, nullptr, words.data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  return started;
 }
 
 int wait_for(pid_t pid) {
@@ -96,27 +122,13 @@ Checked<CommandOutput> run_command(const std::vector<std::string>& argv, std::st
   Pipe in;
   Pipe out;
   Pipe err;
-  if (!make_pipe(in) || !make_pipe(out) || !make_pipe(err))
+  if (!make_pipe(in) || !make_pipe(out) || !make_pipe(err)) {
     return broken(program, "no descriptors left");
+  }
   ::fcntl(in.write.get(), F_SETFL, O_NONBLOCK);
-
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, in.read.get(), STDIN_FILENO);
-  ::posix_spawn_file_actions_adddup2(&actions, out.write.get(), STDOUT_FILENO);
-  ::posix_spawn_file_actions_adddup2(&actions, err.write.get(), STDERR_FILENO);
-  std::vector<char*> words;
-  for (const std::string& word : argv)
-    words.push_back(const_cast<char*>(word.c_str()));
-  words.push_back(nullptr);
   pid_t pid = -1;
-  const int started =
-      ::posix_spawn(&pid, program.c_str(), &actions, nullptr, words.data(), environ);
-  ::posix_spawn_file_actions_destroy(&actions);
-  if (started != 0)
-    return broken(program,
-                  fmt::format("cannot be started: {}",
-                              std::strerror(started)));  // NOLINT(concurrency-mt-unsafe)
+  const int problem = spawn(program, argv, {in.read.get(), out.write.get(), err.write.get()}, pid);
+  if (problem != 0) return broken(program, describe(error_from_errno(problem, "posix_spawn")));
   in.read.reset();
   out.write.reset();
   err.write.reset();

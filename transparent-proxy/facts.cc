@@ -10,6 +10,8 @@
 #include <functional>
 #include <sstream>
 
+#include <fmt/format.h>
+
 #include "core/file.h"
 
 namespace mooring::transparent_proxy {
@@ -20,7 +22,7 @@ constexpr std::uint16_t kSshPort = 22;
 constexpr std::uint8_t kTimeWait = 6;
 constexpr std::uint8_t kListen = 10;
 // Of /etc files; sshd_config and resolv.conf are a few kilobytes.
-constexpr std::size_t kMaxFileBytes = 1024 * 1024;
+constexpr std::size_t kMaxFileBytes = std::size_t{1024} * 1024;
 
 std::string lower(std::string text) {
   for (char& c : text) {
@@ -54,10 +56,10 @@ std::vector<std::string> files_in(const std::string& folder, std::string_view en
   std::vector<std::string> paths;
   DIR* stream = ::opendir(folder.c_str());
   if (stream == nullptr) return paths;
-  while (const dirent* entry =
-             ::readdir(stream)) {  // NOLINT(concurrency-mt-unsafe): a stream of our own
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): a stream of our own
+  while (const dirent* entry = ::readdir(stream)) {
     const std::string name = entry->d_name;
-    if (name.ends_with(ending)) paths.push_back(folder + "/" + name);
+    if (name.ends_with(ending)) paths.push_back(fmt::format("{}/{}", folder, name));
   }
   ::closedir(stream);
   return paths;

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "core/log.h"
 #include "transparent-proxy/command.h"
 #include "transparent-proxy/render_nft.h"
 
@@ -90,7 +91,8 @@ Checked<void> IptablesRules::change_both(Parts wanted) {
   if (auto done = change(0, wanted[0]); !done) return done;
   if (families_ == 2) {
     if (auto done = change(1, wanted[1]); !done) {
-      (void)change(0, parts_[0]);
+      if (auto back = change(0, parts_[0]); !back)
+        log::error("IPv4 is not put back: {}", describe(back.error()));
       return done;
     }
   }
@@ -165,8 +167,9 @@ void IptablesRules::tidy() {
     std::erase_if(*chains,
                   [&](const IptablesChain& chain) { return chain.name.starts_with(of_this_boot); });
     const std::string text = render_iptables_change({}, *chains);
-    if (!text.empty())
-      (void)run_or_complain({programs_[family].restore, "-w", "5", "--noflush"}, text);
+    if (text.empty()) continue;
+    const auto done = run_or_complain({programs_[family].restore, "-w", "5", "--noflush"}, text);
+    if (!done) log::warn("leftover chains stay: {}", describe(done.error()));
   }
 }
 

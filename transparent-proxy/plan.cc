@@ -147,6 +147,7 @@ std::vector<OutboundGroup> group_targets(const std::vector<OutboundTarget>& targ
     by_prefixes[{std::get<0>(key), std::get<1>(key), prefixes}].push_back(std::get<2>(key));
   }
   std::vector<OutboundGroup> groups;
+  groups.reserve(by_prefixes.size());
   for (const auto& [key, ports] : by_prefixes) {
     groups.push_back({std::get<0>(key), std::get<1>(key), std::get<2>(key), ports});
   }

@@ -108,10 +108,11 @@ Checked<void> exercise(const ProbeResult& candidate) {
 ProbeResult probe(BackendKind kind, bool is_plain) {
   const bool is_nft = kind == BackendKind::nft_inet || kind == BackendKind::nft_split;
   std::vector<ProbeResult> variants{{kind, false, false, false, ""}};
-  if (is_nft && !is_plain)
+  if (is_nft && !is_plain) {
     variants = {{kind, false, true, true, ""},
                 {kind, false, false, true, ""},
                 {kind, false, false, false, ""}};
+  }
   std::string problems;
   for (ProbeResult& candidate : variants) {
     const Child child = in_child([&] { return exercise(candidate); });
@@ -121,14 +122,14 @@ ProbeResult probe(BackendKind kind, bool is_plain) {
       return candidate;
     }
     if (child.code == kNoNamespace) {
-      // The kernel judges the rules without keeping them. Ownership cannot be tried this way.
+      // The kernel judges the rules without keeping them.
       const auto checked = check_rules(candidate, probe_plan());
-      if (checked && !candidate.can_own) {
+      if (checked) {
         candidate.works = true;
         candidate.problem = "not tried in a namespace of its own: none can be made here";
         return candidate;
       }
-      problems = checked ? "" : describe(checked.error());
+      problems = describe(checked.error());
     } else {
       problems = child.text;
     }

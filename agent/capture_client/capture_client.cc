@@ -86,7 +86,7 @@ class CaptureClient::Session {
   // Returns the request's id. A failure to send shows as a lost connection at the next read.
   std::uint32_t send(Body body) {
     const std::uint32_t id = next_id_++;
-    (void)send_message(fd_.get(), {id, std::move(body)});
+    post_message(fd_.get(), {id, std::move(body)});
     return id;
   }
 
@@ -112,7 +112,7 @@ class CaptureClient::Session {
 
   void on_message(const Message& message, std::vector<UniqueFd>& descriptors) {
     if (const auto* ping = std::get_if<Ping>(&message.body)) {
-      (void)send_message(fd_.get(), {0, Pong{ping->nonce}});
+      post_message(fd_.get(), {0, Pong{ping->nonce}});
     } else if (std::holds_alternative<Owner>(message.body)) {
       // The next generation's rules stand: letting go of the previous socket removes the previous
       // table.

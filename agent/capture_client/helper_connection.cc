@@ -80,6 +80,7 @@ Checked<std::vector<Listener>> HelperConnection::get_listeners(const GetListener
     return fail(Diagnostic{path_, "the capture helper gave an answer that does not fit", ""});
   }
   std::vector<Listener> listeners;
+  listeners.reserve(descriptors.size());
   for (std::size_t i = 0; i < descriptors.size(); ++i) {
     listeners.push_back({set->listeners[i], std::move(descriptors[i])});
   }

@@ -66,6 +66,11 @@ Result<void> send_message(int fd, const Message& message, const std::vector<int>
   }
 }
 
+void post_message(int fd, const Message& message, const std::vector<int>& descriptors) {
+  const auto sent = send_message(fd, message, descriptors);
+  if (!sent && sent.error().code != Errc::exhausted) ::shutdown(fd, SHUT_RDWR);
+}
+
 Result<Received> receive_message(int fd) {
   std::vector<std::byte> packet(kMaxMessageBytes);
   iovec part{packet.data(), packet.size()};

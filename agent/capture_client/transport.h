@@ -20,6 +20,10 @@ namespace mooring::capture_client {
                                         const Message& message,
                                         const std::vector<int>& descriptors = {});
 
+/// For what needs no answer of its own: a full buffer loses the message, any other failure ends the
+/// connection, which the next read sees.
+void post_message(int fd, const Message& message, const std::vector<int>& descriptors = {});
+
 struct Received {
   Message message;
   std::vector<UniqueFd> descriptors;

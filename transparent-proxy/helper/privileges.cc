@@ -53,9 +53,8 @@ Checked<Account> find_account(const std::string& name) {
   uid_t uid = 0;
   const auto [end, problem] = std::from_chars(name.data(), name.data() + name.size(), uid);
   const bool is_number = problem == std::errc{} && end == name.data() + name.size();
-  const passwd* entry =
-      is_number ? ::getpwuid(uid)
-                : ::getpwnam(name.c_str());  // NOLINT(concurrency-mt-unsafe): start only
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): start only
+  const passwd* entry = is_number ? ::getpwuid(uid) : ::getpwnam(name.c_str());
   if (entry != nullptr) return Account{entry->pw_uid, entry->pw_gid};
   if (is_number) return Account{uid, uid};
   return fail(Diagnostic{name, "there is no such user", ""});

@@ -1,6 +1,5 @@
 #include "transparent-proxy/helper/run.h"
 
-#include <getopt.h>
 #include <linux/capability.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -23,6 +22,7 @@
 #include "transparent-proxy/bounds.h"
 #include "transparent-proxy/facts.h"
 #include "transparent-proxy/helper/control.h"
+#include "transparent-proxy/helper/options.h"
 #include "transparent-proxy/helper/privileges.h"
 #include "transparent-proxy/helper/rule_events.h"
 #include "transparent-proxy/helper/server.h"
@@ -31,7 +31,6 @@ namespace mooring::transparent_proxy {
 
 namespace {
 
-constexpr int kExitConfig = 78;
 constexpr Milliseconds kTick{250};
 // Rules are looked at after a notice of the kernel, gathered for a moment, and now and then in any
 // case.
@@ -40,84 +39,6 @@ constexpr unsigned kTicksPerLook = 20;  // 5 s
 // iptables-legacy sends no notices.
 constexpr unsigned kTicksPerLookWithoutNotices = 3;
 constexpr std::size_t kMaxStateBytes = 512 * 1024;
-
-struct Options {
-  std::string socket = "/run/mooring/net.sock";
-  std::string config = "/etc/mooring/capture.toml";
-  std::string agent_user = "mooring";
-  std::string state_dir = "/run/mooring/net-state";
-  std::string user;
-  std::string backend;
-  std::string log_level = "info";
-  bool wants_probe_only = false;
-  bool is_plain = false;
-};
-
-constexpr const char* kHelp =
-    "mooring-net: programs the capture of connections for mooringd\n"
-    "\n"
-    "  --socket PATH         where mooringd and mooring connect (/run/mooring/net.sock)\n"
-    "  --config FILE         what the agent may capture (/etc/mooring/capture.toml)\n"
-    "  --agent-user NAME     the user mooringd runs as (mooring); --agent-uid is the same\n"
-    "  --state-dir DIR       remembers what is captured (/run/mooring/net-state)\n"
-    "  --user NAME           change to this user; keeps CAP_NET_ADMIN only\n"
-    "  --backend NAME        nft-inet, nft-split, iptables-nft, iptables-legacy; default: the "
-    "first that works\n"
-    "  --log-level LEVEL     debug, info, warn, error\n"
-    "  --plain               run the nft program; rules are not owned, changes by others are "
-    "repaired\n"
-    "  --probe               say which backends work here, and end\n"
-    "  --help, --version\n"
-    "\n"
-    "Needs CAP_NET_ADMIN; iptables-legacy also CAP_NET_RAW. Exit code 78: a wrong option or "
-    "file.\n";
-
-// An exit code to end with, or nothing to go on.
-std::optional<int> parse_options(int argc, char** argv, Options& options) {
-  struct Text {
-    const char* name;
-    std::string Options::* member;
-  };
-  static constexpr Text kTexts[] = {{"socket", &Options::socket},
-                                    {"config", &Options::config},
-                                    {"agent-user", &Options::agent_user},
-                                    {"agent-uid", &Options::agent_user},
-                                    {"state-dir", &Options::state_dir},
-                                    {"user", &Options::user},
-                                    {"backend", &Options::backend},
-                                    {"log-level", &Options::log_level}};
-  constexpr int kFirstText = 256;
-  std::vector<option> known;
-  int value = kFirstText;
-  for (const Text& text : kTexts)
-    known.push_back({text.name, required_argument, nullptr, value++});
-  known.push_back({"probe", no_argument, nullptr, 'p'});
-  known.push_back({"plain", no_argument, nullptr, 'n'});
-  known.push_back({"help", no_argument, nullptr, 'h'});
-  known.push_back({"version", no_argument, nullptr, 'v'});
-  known.push_back({nullptr, 0, nullptr, 0});
-  for (int got = 0; (got = ::getopt_long(argc, argv, "h", known.data(), nullptr)) !=
-                    -1;) {  // NOLINT(concurrency-mt-unsafe)
-    if (got >= kFirstText) {
-      options.*(kTexts[got - kFirstText].member) = optarg;
-    } else if (got == 'p') {
-      options.wants_probe_only = true;
-    } else if (got == 'n') {
-      options.is_plain = true;
-    } else if (got == 'h') {
-      std::fputs(kHelp, stdout);
-      return 0;
-    } else if (got == 'v') {
-      std::puts("mooring-net " MOORING_VERSION);
-      return 0;
-    } else {
-      return kExitConfig;
-    }
-  }
-  if (optind == argc) return std::nullopt;
-  std::fprintf(stderr, "mooring-net: unexpected argument %s\n", argv[optind]);
-  return kExitConfig;
-}
 
 int give_up(int code, const Diagnostic& diagnostic) {
   log::error("{}", describe(diagnostic));
@@ -275,13 +196,16 @@ Checked<void> prepare_state_dir(const Options& options, const Account* owner) {
 void choose_lock_file(const Options& options) {
   if (::access("/run/xtables.lock", W_OK) == 0) return;
   const std::string own = options.state_dir + "/xtables.lock";
-  ::setenv("XTABLES_LOCKFILE", own.c_str(), 1);  // NOLINT(concurrency-mt-unsafe): before any thread
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
+  ::setenv("XTABLES_LOCKFILE", own.c_str(), 1);
   log::warn("iptables-legacy: no lock in common with other programs, using {}", own);
 }
 
 }  // namespace
 
 int run_helper(int argc, char** argv) {
+  // nft may end before it has read everything.
+  std::signal(SIGPIPE, SIG_IGN);
   Options options;
   if (const auto code = parse_options(argc, argv, options)) return *code;
   const auto level = log::parse_level(options.log_level);

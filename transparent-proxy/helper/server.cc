@@ -16,8 +16,7 @@
 
 namespace mooring::transparent_proxy {
 
-using namespace capture_client;  // NOLINT(google-build-using-namespace): every name here is a
-                                 // message
+using namespace capture_client;  // every name here is a message
 
 namespace {
 
@@ -150,7 +149,7 @@ void Server::on_message(Session& session, const Message& message) {
 
 void Server::on_hello(Session& session, std::uint32_t id, const Hello& hello) {
   session.has_greeted = true;
-  (void)send_message(session.fd.get(), {id, Welcome{MOORING_VERSION, rules_.view().backend}});
+  post_message(session.fd.get(), {id, Welcome{MOORING_VERSION, rules_.view().backend}});
   if (hello.role != Role::agent) return;
   log::info(
       "agent connected pid={} version={}", session.peer.pid, escape_peer_text(hello.version, 32));
@@ -179,7 +178,7 @@ void Server::on_request(Session& session, const Message& message) {
     Status status = control_.status();
     status.agent_uid = options_.agent_uid;
     if (agent_ != nullptr) status.agent_pid = static_cast<std::uint32_t>(agent_->peer.pid);
-    (void)send_message(session.fd.get(), {message.id, std::move(status)});
+    post_message(session.fd.get(), {message.id, std::move(status)});
   }
 }
 
@@ -188,10 +187,9 @@ void Server::answer(Session& session, std::uint32_t id, const Checked<void>& out
     // First the owner, then the answer: once the agent knows that capture is on, it holds what
     // keeps it alive.
     hand_over_owner();
-    (void)send_message(session.fd.get(), {id, Done{}});
+    post_message(session.fd.get(), {id, Done{}});
   } else {
-    (void)send_message(session.fd.get(),
-                       {id, Refused{Errc::permission, describe(outcome.error())}});
+    post_message(session.fd.get(), {id, Refused{Errc::permission, describe(outcome.error())}});
   }
 }
 
@@ -204,7 +202,7 @@ void Server::give_listeners(Session& session, std::uint32_t id, const GetListene
   std::vector<int> descriptors;
   for (const UniqueFd& fd : made->descriptors)
     descriptors.push_back(fd.get());
-  (void)send_message(session.fd.get(), {id, std::move(made->set)}, descriptors);
+  post_message(session.fd.get(), {id, std::move(made->set)}, descriptors);
 }
 
 void Server::hand_over_owner() {
@@ -236,7 +234,7 @@ void Server::on_ping_timer() {
   const bool was_dead = agent_->liveness.is_dead();
   const std::uint64_t nonce = agent_->liveness.ping();
   // A full buffer is an unanswered ping like any other.
-  (void)send_message(agent_->fd.get(), {0, Ping{nonce}});
+  post_message(agent_->fd.get(), {0, Ping{nonce}});
   if (agent_->liveness.is_dead() && !was_dead) {
     log::error("agent does not answer pid={}", agent_->peer.pid);
     control_.on_agent_gone("the agent does not answer");
