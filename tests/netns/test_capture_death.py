@@ -148,6 +148,21 @@ def test_both_are_killed(site, first):
         assert site.picture() == site.picture(6) == GUARDED
 
 
+@pytest.mark.parametrize("how", ["killed", "in order"])
+def test_the_next_agent_takes_over_before_the_old_one_ends(site, how):
+    old = site.agent
+    with Watch(site):
+        site.start_agent()
+        if how == "in order":
+            old.signal(signal.SIGUSR1)
+            site.wait_for_agent("dropped")
+        old.kill()
+        time.sleep(0.5)
+        assert site.picture() == CAPTURED
+    status = site.status()
+    assert (status["state"], status["openings"], status["agent_pid"]) == ("active", 0, site.agent.pid)
+
+
 def test_helper_without_an_agent_guards_what_was_captured_before(site):
     """After both ended, and as after a reboot with a kept state folder: closed ports are refused before the agent."""
     site.agent.kill()

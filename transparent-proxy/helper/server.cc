@@ -77,6 +77,7 @@ struct Server::Session {
   UniqueFd fd;
   Peer peer;
   bool has_greeted = false;
+  bool was_agent = false;  // said so; another may have taken its place since
   bool is_retired = false;
   Liveness liveness;  // of the agent's session
   PollWatch watch;
@@ -153,6 +154,7 @@ void Server::on_hello(Session& session, std::uint32_t id, const Hello& hello) {
   if (hello.role != Role::agent) return;
   log::info(
       "agent connected pid={} version={}", session.peer.pid, escape_peer_text(hello.version, 32));
+  session.was_agent = true;
   agent_ = &session;
   control_.on_agent_present();
   hand_over_owner();
@@ -171,7 +173,9 @@ void Server::on_request(Session& session, const Message& message) {
   } else if (const auto* narrow = std::get_if<Narrow>(&message.body)) {
     answer(session, message.id, control_.narrow(narrow->config));
   } else if (std::holds_alternative<Drop>(message.body)) {
-    answer(session, message.id, control_.drop(caller));
+    // An agent that was replaced ends in order; capture belongs to the next one.
+    const bool is_replaced = session.was_agent && agent_ != &session;
+    answer(session, message.id, is_replaced ? Checked<void>{} : control_.drop(caller));
   } else if (const auto* listeners = std::get_if<GetListeners>(&message.body)) {
     give_listeners(session, message.id, *listeners);
   } else if (std::holds_alternative<GetStatus>(message.body)) {
