@@ -1,4 +1,6 @@
 """Every backend does the same: captures, opens and guards, repairs, leaves nothing behind."""
+import glob
+
 import pytest
 
 import capture_protocol as protocol
@@ -81,3 +83,48 @@ def test_a_helper_that_finds_no_agent_opens(site):
     site.host.helper.kill()
     site.start_helper()
     wait_until(lambda: site.picture() == GUARDED, "on_agent_death", 4)
+
+
+# ---- what a host may lack
+
+
+def hide(site, *files):
+    """In this host's view only: its mounts are its own."""
+    for file in files:
+        site.host.exec("mount", "--bind", "/dev/null", file)
+
+
+NFT = ["/usr/sbin/nft"]
+LIBRARY = glob.glob("/usr/lib/*-linux-gnu/libnftables.so.1")
+IPTABLES = ["/usr/sbin/xtables-nft-multi", "/usr/sbin/xtables-legacy-multi"]
+
+
+# The nft program needs the library too.
+@pytest.mark.parametrize("missing, backend, is_owned", [(NFT, "nft inet", True), (LIBRARY, "iptables-nft", False)],
+                         ids=["nft", "libnftables"])
+def test_without_a_part_of_nftables(fresh_lab, missing, backend, is_owned):
+    site = Site(fresh_lab)
+    hide(site, *missing)
+    site.start()
+    status = site.status()
+    assert (status["backend"], status["is_owned"]) == (backend, is_owned)
+    assert site.picture(4) == site.picture(6) == CAPTURED
+    site.agent.kill()
+    site.wait_for_state("agent_dead")
+    assert site.picture(4) == site.picture(6) == GUARDED
+
+
+def test_without_anything_it_ends_and_says_why(fresh_lab):
+    site = Site(fresh_lab)
+    hide(site, *NFT, *LIBRARY, *IPTABLES)
+    result = site.host.exec(fresh_lab.program("mooring-net"), "--agent-uid=64101", check=False)
+    assert result.returncode == 1
+    for backend in ("nft-inet", "nft-split", "iptables-nft", "iptables-legacy"):
+        assert f"{backend}: " in result.stderr
+    assert "is not installed" in result.stderr
+
+
+def test_it_links_neither_tls_nor_http(fresh_lab):
+    linked = Site(fresh_lab).host.exec("ldd", fresh_lab.program("mooring-net")).stdout
+    assert "libuv" in linked
+    assert not [name for name in ("ssl", "crypto", "nghttp2", "curl", "protobuf", "llhttp") if f"lib{name}" in linked]
