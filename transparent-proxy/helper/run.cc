@@ -38,7 +38,7 @@ constexpr Milliseconds kGather{100};
 constexpr unsigned kTicksPerLook = 20;  // 5 s
 // iptables-legacy sends no notices.
 constexpr unsigned kTicksPerLookWithoutNotices = 3;
-constexpr std::size_t kMaxStateBytes = 512 * 1024;
+constexpr std::size_t kMaxStateBytes = std::size_t{512} * 1024;
 
 int give_up(int code, const Diagnostic& diagnostic) {
   log::error("{}", describe(diagnostic));

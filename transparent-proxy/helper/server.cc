@@ -25,10 +25,10 @@ constexpr std::size_t kMaxSessions = 32;
 constexpr std::size_t kMaxSessionsOfAgent = 8;
 constexpr std::size_t kMaxSessionsOfOthers = 8;
 
-enum Who : unsigned { kAnybody = 1, kAgent = 2, kRoot = 4 };
+enum Who : std::uint8_t { kAnybody = 1, kAgent = 2, kRoot = 4 };
 
 // By the position in Body; answers have no row and nobody may send them.
-constexpr std::array<unsigned, 8> kMaySend{
+constexpr std::array<std::uint8_t, 8> kMaySend{
     kAnybody,        // Hello; the agent's role is checked apart
     kRoot,           // SetPlan
     kAgent | kRoot,  // Activate

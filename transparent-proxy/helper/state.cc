@@ -9,7 +9,6 @@ namespace mooring::transparent_proxy {
 namespace {
 
 using capture_client::Activate;
-using capture_client::Message;
 using capture_client::WireReader;
 using capture_client::WireWriter;
 
