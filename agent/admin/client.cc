@@ -6,7 +6,6 @@
 #include <sys/un.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -66,16 +65,16 @@ Result<void> send_all(int fd, std::string_view text, steady_clock::time_point li
 
 Result<std::string> receive_all(int fd, steady_clock::time_point limit) {
   std::string text;
-  std::array<char, 65536> block;
+  char block[65536];
   for (;;) {
     if (Result<void> ready = wait_for(fd, POLLIN, limit); !ready) return fail(ready.error());
-    const ssize_t got = ::recv(fd, block.data(), block.size(), 0);
+    const ssize_t got = ::recv(fd, block, sizeof block, 0);
     if (got == 0) return text;
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     // A server that had not read our request resets after its answer.
     if (got < 0 && errno == ECONNRESET && !text.empty()) return text;
     if (got < 0) return fail_errno(errno, "receive from the admin socket");
-    text.append(block.data(), static_cast<std::size_t>(got));
+    text.append(block, static_cast<std::size_t>(got));
     if (text.size() > kMaxAnswerBytes + http::kMaxHeadBytes)
       return fail(Errc::too_large, "admin answer");
   }

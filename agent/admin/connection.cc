@@ -2,7 +2,6 @@
 
 #include <sys/socket.h>
 
-#include <array>
 #include <cerrno>
 #include <span>
 #include <utility>
@@ -14,8 +13,8 @@ namespace mooring::admin {
 namespace {
 
 // A client that goes on sending after its last answer: more than any request may have.
-constexpr std::size_t kMaxDiscardedBytes = 1024 * 1024;
-constexpr std::size_t kReadBytes = 16 * 1024;
+constexpr std::size_t kMaxDiscardedBytes = 1024UL * 1024;
+constexpr std::size_t kReadBytes = 16UL * 1024;
 
 bool would_block() {
   return errno == EAGAIN || errno == EINTR;
@@ -68,11 +67,11 @@ void Connection::on_ready(int, int error) {
 }
 
 void Connection::read_some() {
-  std::array<char, kReadBytes> block;
-  const ssize_t got = ::recv(fd_.get(), block.data(), block.size(), 0);
+  char block[kReadBytes];
+  const ssize_t got = ::recv(fd_.get(), block, sizeof block, 0);
   if (got < 0 && would_block()) return;
   if (got <= 0) return finish();
-  in_.append(block.data(), static_cast<std::size_t>(got));
+  in_.append(block, static_cast<std::size_t>(got));
   parse();
 }
 
@@ -127,8 +126,8 @@ void Connection::answered() {
 }
 
 void Connection::discard() {
-  std::array<char, kReadBytes> block;
-  const ssize_t got = ::recv(fd_.get(), block.data(), block.size(), 0);
+  char block[kReadBytes];
+  const ssize_t got = ::recv(fd_.get(), block, sizeof block, 0);
   if (got < 0 && would_block()) return;
   discarded_ += got > 0 ? static_cast<std::size_t>(got) : 0;
   if (got <= 0 || discarded_ > kMaxDiscardedBytes) finish();

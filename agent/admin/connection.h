@@ -15,7 +15,7 @@ namespace mooring::admin {
 class Server;
 
 /// Longest answer; a page of 10,000 clusters has 80 MiB.
-inline constexpr std::size_t kMaxAnswerBytes = 128 * 1024 * 1024;
+inline constexpr std::size_t kMaxAnswerBytes = 128UL * 1024 * 1024;
 
 class Connection final : private http::H1Events {
  public:

@@ -80,24 +80,24 @@ enum class Access : std::uint8_t {
 };
 
 struct Route {
-  Method method;
   std::string_view path;
-  Access access;
   Response (*handle)(const Handlers&, const Request&);
+  Method method;
+  Access access;
 };
 
 constexpr Route kRoutes[] = {
-    {Method::get, "/ready", Access::anyone, get_ready},
-    {Method::get, "/stats/prometheus", Access::anyone, get_metrics},
-    {Method::get, "/metrics", Access::anyone, get_metrics},
-    {Method::get, "/config_dump", Access::socket, get_json<&Handlers::config_dump>},
-    {Method::get, "/clusters", Access::socket, get_json<&Handlers::clusters>},
-    {Method::get, "/status", Access::socket, get_json<&Handlers::status>},
-    {Method::get, "/why", Access::socket, get_why},
-    {Method::post, "/drain", Access::privileged, post<&Handlers::drain>},
-    {Method::post, "/reload", Access::privileged, post<&Handlers::reload>},
-    {Method::post, "/logging", Access::privileged, post_logging},
-    {Method::post, "/capture", Access::privileged, post_capture},
+    {"/ready", get_ready, Method::get, Access::anyone},
+    {"/stats/prometheus", get_metrics, Method::get, Access::anyone},
+    {"/metrics", get_metrics, Method::get, Access::anyone},
+    {"/config_dump", get_json<&Handlers::config_dump>, Method::get, Access::socket},
+    {"/clusters", get_json<&Handlers::clusters>, Method::get, Access::socket},
+    {"/status", get_json<&Handlers::status>, Method::get, Access::socket},
+    {"/why", get_why, Method::get, Access::socket},
+    {"/drain", post<&Handlers::drain>, Method::post, Access::privileged},
+    {"/reload", post<&Handlers::reload>, Method::post, Access::privileged},
+    {"/logging", post_logging, Method::post, Access::privileged},
+    {"/capture", post_capture, Method::post, Access::privileged},
 };
 
 const char* name(Method method) {

@@ -64,10 +64,10 @@ class Writer final : public AccessLog {
     }
     // Both sides exchange asleep_ after they touched the ring, so one of them sees the other:
     // either the writer finds the record, or it is woken.
-    if (asleep_.exchange(false, std::memory_order_acq_rel)) {
+    // A ring that is half full does not wait for the next batch either.
+    if (asleep_.exchange(false, std::memory_order_acq_rel) ||
+        (ring_.size() > kRecords / 2 && resting_.exchange(false, std::memory_order_relaxed))) {
       wake();
-    } else if (ring_.size() > kRecords / 2 && resting_.exchange(false, std::memory_order_relaxed)) {
-      wake();  // a burst: do not let it wait for the next batch
     }
     return true;
   }

@@ -134,7 +134,7 @@ std::string format_start(WallTime time, const std::string& pattern) {
     }
   }
   const std::tm utc = to_utc(seconds.count());
-  std::array<char, 512> buffer;
+  std::array<char, 512> buffer{};
   return std::string(buffer.data(),
                      std::strftime(buffer.data(), buffer.size(), plain.c_str(), &utc));
 }
