@@ -174,6 +174,25 @@ TEST(AccessLog, AStoppedReaderDelaysNoWorker) {
   // The rest is not read: the log ends all the same.
 }
 
+// Standard output is a blocking pipe that is not ours to change: a write that waited for its reader
+// would keep the log from ending.
+TEST(AccessLog, AStoppedReaderOfStandardOutputDoesNotHoldTheEnd) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd reader(ends[0]);
+  const UniqueFd writer(ends[1]);
+  const UniqueFd before(::dup(STDOUT_FILENO));
+  ::dup2(writer.get(), STDOUT_FILENO);
+  auto log = open_log({.file = "/dev/stdout", .template_text = std::string(5000, 'x')});
+  ::dup2(before.get(), STDOUT_FILENO);
+  wait_until([&] {
+    log->log(numbered(1));
+    return log->dropped() > 0 && log->written() > 5;
+  });
+  EXPECT_EQ(::fcntl(writer.get(), F_GETFL) & O_NONBLOCK, 0);
+  log.reset();
+}
+
 TEST(AccessLog, AFullDiskIsCountedAndWritingGoesOnWhenThereIsRoom) {
   Folder folder;
   if (::unshare(CLONE_NEWNS) != 0 ||
