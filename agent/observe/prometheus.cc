@@ -280,9 +280,6 @@ void render_server(Page& page, const ServerFacts& facts) {
     page.single(
         "envoy_control_plane_connected_state", "gauge", *facts.control_plane_connected ? 1 : 0);
   }
-  page.single("envoy_listener_server_ssl_socket_factory_ssl_context_update_by_sds",
-              "counter",
-              facts.identity_updates);
 }
 
 void render_closed(Page& page, const StatsRegistry& registry) {
@@ -351,6 +348,13 @@ std::string render_prometheus(const StatsRegistry& registry,
 
   render_server(page, facts);
   render_rows(page, kByAddress, "envoy_listener_address", by_address, sum<ListenerStats>);
+  // One certificate serves all listeners, so each shows the same count.
+  constexpr std::string_view kUpdates =
+      "envoy_listener_server_ssl_socket_factory_ssl_context_update_by_sds";
+  if (!by_address.empty()) page.type(kUpdates, "counter");
+  for (const auto& [address, blocks] : by_address) {
+    page.sample(kUpdates, {{"envoy_listener_address", address}}, facts.identity_updates);
+  }
   render_rows(page, kByTcpPrefix, "envoy_tcp_prefix", by_name, sum<ListenerStats>);
   render_rows(page, kByRbacPrefix, "envoy_rbac_prefix", by_name, sum<ListenerStats>);
   render_rows(page, kByCluster, "envoy_cluster_name", clusters, sum<ClusterStats>);

@@ -71,6 +71,13 @@ TEST(Prometheus, HistogramsAreCumulativeWithEnvoysBounds) {
   EXPECT_THAT(page, HasSubstr("_connect_ms_count{envoy_cluster_name=\"orders\"} 4\n"));
 }
 
+TEST(Prometheus, CountsTheCertificatesTakenIntoUseForEachListener) {
+  ServerFacts facts;
+  facts.identity_updates = 3;
+  EXPECT_THAT(render_prometheus(busy_registry(), facts),
+              HasSubstr("ssl_context_update_by_sds{envoy_listener_address=\"0.0.0.0_5432\"} 3\n"));
+}
+
 TEST(Prometheus, LeavesOutClustersWithoutTrafficUnlessAsked) {
   EXPECT_THAT(render_prometheus(busy_registry(), {}), Not(HasSubstr("silent")));
   EXPECT_THAT(render_prometheus(busy_registry(), {}, {.labels = {}, .unused_clusters = true}),
