@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include <algorithm>
 #include <array>
 #include <ostream>
 #include <string_view>
@@ -7,6 +8,8 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.h"
+#include "config/formats.h"
+#include "config/nearest.h"
 #include "core/log.h"
 
 namespace mooring::cli {
@@ -78,13 +81,40 @@ void add_options(CLI::App& app, const CommandRow& row, Arguments& arguments, boo
   if (row.takes & yes) app.add_flag("--yes", is_confirmed, "Do not ask");
 }
 
+/// The first word that is no command where one has to stand; empty if there is none.
+std::string unknown_command(const CLI::App& app) {
+  const std::vector<std::string> left = app.remaining(true);
+  const auto word = std::find_if(
+      left.begin(), left.end(), [](const std::string& text) { return text.rfind('-', 0) != 0; });
+  return word == left.end() ? std::string() : *word;
+}
+
+std::string_view nearest_command(std::string_view word) {
+  std::array<std::string_view, kCommands.size() + kGroups.size()> names;
+  auto next =
+      std::transform(kCommands.begin(), kCommands.end(), names.begin(), [](const CommandRow& row) {
+        return row.name;
+      });
+  std::transform(
+      kGroups.begin(), kGroups.end(), next, [](const GroupRow& row) { return row.name; });
+  return config::nearest(word, names);
+}
+
 /// CLI11's own codes are beyond 100; ours are documented.
 int finish_parsing(const CLI::App& app,
                    const CLI::ParseError& error,
                    const Environment& environment) {
   const bool is_help = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success);
-  (void)app.exit(error, *environment.out, *environment.err);
-  return static_cast<int>(is_help ? ExitCode::ok : ExitCode::usage);
+  const std::string unknown = is_help ? std::string() : unknown_command(app);
+  if (unknown.empty()) {
+    (void)app.exit(error, *environment.out, *environment.err);
+    return static_cast<int>(is_help ? ExitCode::ok : ExitCode::usage);
+  }
+  *environment.err << app.get_name() << ": " << config::quote(unknown) << " is not understood";
+  const std::string_view near = nearest_command(unknown);
+  if (!near.empty()) *environment.err << "; did you mean " << near << "?";
+  *environment.err << "\nRun with --help for more information.\n";
+  return static_cast<int>(ExitCode::usage);
 }
 
 int run_tool(int argc, const char* const* argv, const Environment& environment) {

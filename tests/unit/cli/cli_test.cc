@@ -163,6 +163,18 @@ TEST_F(Cli, WrongUsageIsTwo) {
   EXPECT_THAT(asked_, IsEmpty());
 }
 
+TEST_F(Cli, AnUnknownCommandGetsTheNearestOne) {
+  EXPECT_EQ(run({"mooring", "sttaus"}), 2);
+  EXPECT_THAT(err_.str(),
+              StartsWith("mooring: \"sttaus\" is not understood; did you mean status?\n"));
+  err_.str("");
+  EXPECT_EQ(run({"mooring", "capture", "pln"}), 2);
+  EXPECT_THAT(err_.str(), StartsWith("mooring: \"pln\" is not understood; did you mean plan?\n"));
+  err_.str("");
+  EXPECT_EQ(run({"mooringd", "elephant"}), 2);
+  EXPECT_THAT(err_.str(), StartsWith("mooringd: \"elephant\" is not understood\n"));
+}
+
 TEST_F(Cli, HelpNamesTheExitCodes) {
   EXPECT_EQ(run({"mooring", "--help"}), 0);
   for (const char* code : {"0 done", "1 the answer is no", "2 wrong usage", "69", "77", "78"}) {
