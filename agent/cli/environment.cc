@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "admin/client.h"
 #include "capture_client/helper_connection.h"
 #include "config/load.h"
 #include "transparent-proxy/facts.h"
@@ -28,6 +29,14 @@ bool wants_colour() {
   // https://no-color.org; one thread, so the environment does not change under us.
   const char* refused = std::getenv("NO_COLOR");  // NOLINT(concurrency-mt-unsafe)
   return (refused == nullptr || *refused == '\0') && ::isatty(STDOUT_FILENO) == 1;
+}
+
+Result<AdminAnswer> ask_agent(const std::string& socket,
+                              std::string_view method,
+                              const std::string& target) {
+  return admin::request(socket, method, target).map([](http::Response response) {
+    return AdminAnswer{response.status, std::move(response.body)};
+  });
 }
 
 Checked<void> turn_on(const std::string& socket, const InterceptConfig& config) {
@@ -70,6 +79,7 @@ Environment make_environment() {
   environment.out = &std::cout;
   environment.err = &std::cerr;
   environment.has_colour = wants_colour();
+  environment.admin = ask_agent;
   environment.capture_on = turn_on;
   environment.capture_off = turn_off;
   environment.capture_status = ask_status;

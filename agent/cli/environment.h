@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "capture_client/messages.h"
-#include "cli/intercept.h"
+#include "app/intercept.h"
 #include "config/model.h"
 #include "core/result.h"
 
@@ -42,7 +42,7 @@ struct Environment {
   /// The rules that would be applied on this host, as text with its notes.
   std::function<Checked<std::string>(const capture_client::InterceptConfig&)> capture_plan;
   /// Addresses of a host name; empty when there are none.
-  ResolveName resolve;
+  app::ResolveName resolve;
   std::function<tl::expected<config::AgentConfig, std::vector<Diagnostic>>(const std::string& file)>
       load_config;
   /// What is wrong with the files that a configuration names (identity). May be empty.
@@ -51,8 +51,8 @@ struct Environment {
   std::function<int(const DaemonOptions&)> daemon;
 };
 
-/// The real one, but for `admin`, `resolve`, `check_files` and `daemon`, which the program sets:
-/// they need modules that the command line does not know.
+/// The real one, but for `resolve`, `check_files` and `daemon`, which the program sets: they need
+/// modules that the command line does not know.
 [[nodiscard]] Environment make_environment();
 
 }  // namespace mooring::cli

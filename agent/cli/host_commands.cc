@@ -104,7 +104,7 @@ struct Wanted {
 std::optional<Wanted> wanted(const Environment& environment, const Arguments& arguments) {
   auto config = load(environment, arguments);
   if (!config) return std::nullopt;
-  auto interception = intercept_config(*config, environment.resolve);
+  auto interception = app::intercept_config(*config, environment.resolve);
   if (!interception) {
     report(environment, interception.error());
     return std::nullopt;
