@@ -27,7 +27,8 @@ bool same_bits(const IpAddress& a, const IpAddress& b, unsigned bits) noexcept {
 
 IpAddress IpAddress::v4(std::uint32_t host_order) noexcept {
   IpAddress ip;
-  for (unsigned i = 0; i < 4; ++i) ip.bytes_[i] = static_cast<std::uint8_t>(host_order >> (24 - 8 * i));
+  for (unsigned i = 0; i < 4; ++i)
+    ip.bytes_[i] = static_cast<std::uint8_t>(host_order >> (24 - 8 * i));
   return ip;
 }
 
@@ -44,7 +45,8 @@ IpAddress IpAddress::v6(const std::array<std::uint8_t, 16>& bytes) noexcept {
 
 bool IpAddress::is_loopback() const noexcept {
   if (v4_) return bytes_[0] == 127;
-  return bytes_[15] == 1 && std::all_of(bytes_.begin(), bytes_.begin() + 15, [](std::uint8_t b) { return b == 0; });
+  return bytes_[15] == 1 &&
+         std::all_of(bytes_.begin(), bytes_.begin() + 15, [](std::uint8_t b) { return b == 0; });
 }
 
 bool IpAddress::is_unspecified() const noexcept {
@@ -92,7 +94,8 @@ Result<SocketAddress> SocketAddress::from_sockaddr(const sockaddr_storage& in) n
 }
 
 std::string SocketAddress::to_string() const {
-  return ip.is_v4() ? fmt::format("{}:{}", ip.to_string(), port) : fmt::format("[{}]:{}", ip.to_string(), port);
+  return ip.is_v4() ? fmt::format("{}:{}", ip.to_string(), port)
+                    : fmt::format("[{}]:{}", ip.to_string(), port);
 }
 
 bool IpPrefix::contains(const IpAddress& ip) const noexcept {
@@ -100,10 +103,13 @@ bool IpPrefix::contains(const IpAddress& ip) const noexcept {
 }
 
 bool IpPrefix::overlaps(const IpPrefix& other) const noexcept {
-  return base.is_v4() == other.base.is_v4() && same_bits(base, other.base, std::min(length, other.length));
+  return base.is_v4() == other.base.is_v4() &&
+         same_bits(base, other.base, std::min(length, other.length));
 }
 
-std::string IpPrefix::to_string() const { return fmt::format("{}/{}", base.to_string(), length); }
+std::string IpPrefix::to_string() const {
+  return fmt::format("{}/{}", base.to_string(), length);
+}
 
 Result<std::uint16_t> parse_port(std::string_view text) noexcept {
   unsigned value = 0;
@@ -133,7 +139,8 @@ Result<SocketAddress> parse_socket_address(std::string_view text) noexcept {
   std::string_view host = text.substr(0, colon);
   const bool bracketed = host.size() >= 2 && host.front() == '[' && host.back() == ']';
   if (bracketed) host = host.substr(1, host.size() - 2);
-  if (!bracketed && host.find(':') != std::string_view::npos) return fail(Errc::bad_input, "parse_socket_address");
+  if (!bracketed && host.find(':') != std::string_view::npos)
+    return fail(Errc::bad_input, "parse_socket_address");
   const auto ip = parse_ip(host);
   if (!ip) return fail(ip.error());
   const auto port = parse_port(text.substr(colon + 1));
@@ -158,14 +165,16 @@ Result<IpPrefix> parse_prefix(std::string_view text) noexcept {
   }
   if (length > full) return fail(Errc::bad_input, "parse_prefix");
   for (unsigned bit = length; bit < full; ++bit) {
-    if ((ip->bytes()[bit / 8] & (0x80U >> (bit % 8))) != 0) return fail(Errc::bad_input, "parse_prefix");
+    if ((ip->bytes()[bit / 8] & (0x80U >> (bit % 8))) != 0)
+      return fail(Errc::bad_input, "parse_prefix");
   }
   return IpPrefix{*ip, static_cast<std::uint8_t>(length)};
 }
 
 }  // namespace mooring
 
-std::size_t std::hash<mooring::SocketAddress>::operator()(const mooring::SocketAddress& address) const noexcept {
+std::size_t std::hash<mooring::SocketAddress>::operator()(
+    const mooring::SocketAddress& address) const noexcept {
   const std::string_view bytes(reinterpret_cast<const char*>(address.ip.bytes().data()), 16);
   return std::hash<std::string_view>{}(bytes) * 31 + address.port;
 }

@@ -57,7 +57,8 @@ struct IpPrefix {
 
   [[nodiscard]] bool contains(const IpAddress& ip) const noexcept;
   [[nodiscard]] bool overlaps(const IpPrefix& other) const noexcept;
-  [[nodiscard]] std::string to_string() const;  // "10.0.0.0/8"; a full-length prefix keeps its length
+  [[nodiscard]] std::string to_string()
+      const;  // "10.0.0.0/8"; a full-length prefix keeps its length
 
   friend auto operator<=>(const IpPrefix&, const IpPrefix&) noexcept = default;
 };
@@ -67,9 +68,10 @@ struct OriginalDst {
   SocketAddress address;
 };
 
-[[nodiscard]] Result<std::uint16_t> parse_port(std::string_view text) noexcept;       // 1..65535
-[[nodiscard]] Result<IpAddress> parse_ip(std::string_view text) noexcept;             // no brackets, no scope
-[[nodiscard]] Result<SocketAddress> parse_socket_address(std::string_view text) noexcept;  // "ip:port", "[ip]:port"
+[[nodiscard]] Result<std::uint16_t> parse_port(std::string_view text) noexcept;  // 1..65535
+[[nodiscard]] Result<IpAddress> parse_ip(std::string_view text) noexcept;  // no brackets, no scope
+[[nodiscard]] Result<SocketAddress> parse_socket_address(
+    std::string_view text) noexcept;  // "ip:port", "[ip]:port"
 /// A block or a single address. Fails with bad_input when host bits are set.
 [[nodiscard]] Result<IpPrefix> parse_prefix(std::string_view text) noexcept;
 

@@ -23,7 +23,8 @@ void ChunkPool::give_back([[maybe_unused]] std::unique_ptr<Chunk> chunk) {
 void ByteQueue::push(Bytes bytes) {
   size_ += bytes.size();
   while (!bytes.empty()) {
-    if (first_ == parts_.size() || parts_.back().end == kChunkBytes) parts_.push_back({pool_->take(), 0, 0});
+    if (first_ == parts_.size() || parts_.back().end == kChunkBytes)
+      parts_.push_back({pool_->take(), 0, 0});
     Part& part = parts_.back();
     const std::size_t count = std::min(bytes.size(), kChunkBytes - part.end);
     std::memcpy(part.chunk->bytes.data() + part.end, bytes.data(), count);
@@ -54,7 +55,8 @@ void ByteQueue::pop(std::size_t count) {
 }
 
 void ByteQueue::clear() {
-  for (std::size_t i = first_; i < parts_.size(); ++i) pool_->give_back(std::move(parts_[i].chunk));
+  for (std::size_t i = first_; i < parts_.size(); ++i)
+    pool_->give_back(std::move(parts_[i].chunk));
   std::vector<Part>().swap(parts_);
   first_ = 0;
   size_ = 0;

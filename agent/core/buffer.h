@@ -47,7 +47,8 @@ class ByteQueue {
   void clear();
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
-  /// Fills `out` with the oldest bytes and returns how many entries were used. Valid until the next change.
+  /// Fills `out` with the oldest bytes and returns how many entries were used. Valid until the next
+  /// change.
   [[nodiscard]] std::size_t gather(std::span<iovec> out) const noexcept;
 
  private:
@@ -58,7 +59,8 @@ class ByteQueue {
   };
   ChunkPool* pool_;
   std::size_t size_ = 0;
-  std::vector<Part> parts_;      // from first_ on; a vector holds nothing while empty, a deque 576 bytes
+  std::vector<Part>
+      parts_;  // from first_ on; a vector holds nothing while empty, a deque 576 bytes
   std::size_t first_ = 0;
 };
 

@@ -15,7 +15,7 @@ Result<std::string> read_file(const std::string& path, std::size_t max_bytes) {
   // O_NONBLOCK: opening a FIFO by mistake must not hang.
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd.valid()) return fail_errno(errno, "open");
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd.get(), &info) != 0) return fail_errno(errno, "fstat");
   if (!S_ISREG(info.st_mode)) return fail(Errc::bad_input, "not a regular file");
   std::string content;
@@ -44,12 +44,15 @@ Result<void> write_all(int fd, std::string_view content) {
 
 }  // namespace
 
-Result<void> write_file_atomically(const std::string& path, std::string_view content, unsigned mode) {
+Result<void> write_file_atomically(const std::string& path,
+                                   std::string_view content,
+                                   unsigned mode) {
   std::string temporary = path + ".XXXXXX";
   UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!fd.valid()) return fail_errno(errno, "mkostemp");
   Result<void> done = write_all(fd.get(), content);
-  if (done && (::fchmod(fd.get(), mode) != 0 || ::fsync(fd.get()) != 0)) done = fail_errno(errno, "fsync");
+  if (done && (::fchmod(fd.get(), mode) != 0 || ::fsync(fd.get()) != 0))
+    done = fail_errno(errno, "fsync");
   if (done && ::rename(temporary.c_str(), path.c_str()) != 0) done = fail_errno(errno, "rename");
   if (!done) ::unlink(temporary.c_str());
   return done;

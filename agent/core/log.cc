@@ -29,11 +29,16 @@ State& state() {
 
 spdlog::level::level_enum to_spdlog(Level level) {
   switch (level) {
-    case Level::debug: return spdlog::level::debug;
-    case Level::info: return spdlog::level::info;
-    case Level::warn: return spdlog::level::warn;
-    case Level::error: return spdlog::level::err;
-    case Level::off: return spdlog::level::off;
+    case Level::debug:
+      return spdlog::level::debug;
+    case Level::info:
+      return spdlog::level::info;
+    case Level::warn:
+      return spdlog::level::warn;
+    case Level::error:
+      return spdlog::level::err;
+    case Level::off:
+      return spdlog::level::off;
   }
   return spdlog::level::off;
 }
@@ -49,11 +54,16 @@ Result<Level> parse_level(std::string_view text) noexcept {
 
 const char* to_string(Level level) noexcept {
   switch (level) {
-    case Level::debug: return "debug";
-    case Level::info: return "info";
-    case Level::warn: return "warn";
-    case Level::error: return "error";
-    case Level::off: return "off";
+    case Level::debug:
+      return "debug";
+    case Level::info:
+      return "info";
+    case Level::warn:
+      return "warn";
+    case Level::error:
+      return "error";
+    case Level::off:
+      return "off";
   }
   return "invalid";
 }
@@ -72,8 +82,8 @@ Result<void> start(const std::string& file, Level level) {
     }
   }
   s.pool = std::make_shared<spdlog::details::thread_pool>(kQueueLines, 1);
-  s.logger = std::make_shared<spdlog::async_logger>("mooring", std::move(sink), s.pool,
-                                                    spdlog::async_overflow_policy::overrun_oldest);
+  s.logger = std::make_shared<spdlog::async_logger>(
+      "mooring", std::move(sink), s.pool, spdlog::async_overflow_policy::overrun_oldest);
   s.logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
   s.logger->set_level(spdlog::level::trace);
   s.logger->flush_on(spdlog::level::trace);
@@ -89,9 +99,13 @@ void stop() noexcept {
   s.pool.reset();
 }
 
-void set_level(Level level) noexcept { state().level.store(level, std::memory_order_relaxed); }
+void set_level(Level level) noexcept {
+  state().level.store(level, std::memory_order_relaxed);
+}
 
-Level level() noexcept { return state().level.load(std::memory_order_relaxed); }
+Level level() noexcept {
+  return state().level.load(std::memory_order_relaxed);
+}
 
 std::uint64_t dropped() noexcept {
   const State& s = state();

@@ -4,23 +4,34 @@ namespace mooring {
 
 namespace {
 
-// libuv fails these calls only for arguments that we control, or when memory or descriptors are out at start.
-void must(int result) { AGENT_CHECK(result == 0); }
+// libuv fails these calls only for arguments that we control, or when memory or descriptors are out
+// at start.
+void must(int result) {
+  AGENT_CHECK(result == 0);
+}
 
-std::uint64_t to_ms(Milliseconds span) { return span.count() < 0 ? 0 : static_cast<std::uint64_t>(span.count()); }
+std::uint64_t to_ms(Milliseconds span) {
+  return span.count() < 0 ? 0 : static_cast<std::uint64_t>(span.count());
+}
 
 }  // namespace
 
-Error error_from_uv(int result, const char* place) noexcept { return error_from_errno(-result, place); }
+Error error_from_uv(int result, const char* place) noexcept {
+  return error_from_errno(-result, place);
+}
 
-Loop::Loop() { must(uv_loop_init(&loop_)); }
+Loop::Loop() {
+  must(uv_loop_init(&loop_));
+}
 
 Loop::~Loop() {
   uv_run(&loop_, UV_RUN_DEFAULT);
   must(uv_loop_close(&loop_));
 }
 
-void Loop::run() { uv_run(&loop_, UV_RUN_DEFAULT); }
+void Loop::run() {
+  uv_run(&loop_, UV_RUN_DEFAULT);
+}
 
 Timer::Timer(Loop& loop, std::function<void()> on_fire) : on_fire_(std::move(on_fire)) {
   auto handle = std::make_unique<uv_timer_t>();
@@ -35,10 +46,13 @@ void Timer::start(Milliseconds after, Milliseconds repeat) {
       [](uv_timer_t* handle) noexcept {
         if (auto* self = static_cast<Timer*>(handle->data)) self->on_fire_();
       },
-      to_ms(after), to_ms(repeat)));
+      to_ms(after),
+      to_ms(repeat)));
 }
 
-void Timer::stop() noexcept { uv_timer_stop(handle_.get()); }
+void Timer::stop() noexcept {
+  uv_timer_stop(handle_.get());
+}
 
 Wakeup::Wakeup(Loop& loop, std::function<void()> on_wake) : on_wake_(std::move(on_wake)) {
   auto handle = std::make_unique<uv_async_t>();
@@ -63,7 +77,9 @@ void PollWatch::start(int events) {
   }));
 }
 
-void PollWatch::stop() noexcept { uv_poll_stop(handle_.get()); }
+void PollWatch::stop() noexcept {
+  uv_poll_stop(handle_.get());
+}
 
 SignalWatch::SignalWatch(Loop& loop, int signal_number, std::function<void()> on_signal)
     : on_signal_(std::move(on_signal)) {

@@ -1,5 +1,5 @@
-// libuv's loop, timers and wake-ups as owned C++ objects. Every object here belongs to the thread that runs its loop,
-// but for Wakeup::notify(), which any thread may call.
+// libuv's loop, timers and wake-ups as owned C++ objects. Every object here belongs to the thread
+// that runs its loop, but for Wakeup::notify(), which any thread may call.
 #pragma once
 
 #include <uv.h>
@@ -14,8 +14,8 @@
 
 namespace mooring {
 
-/// Closes a libuv handle; the loop frees its memory when libuv has let go of it. Adopt a handle only after its
-/// uv_*_init succeeded.
+/// Closes a libuv handle; the loop frees its memory when libuv has let go of it. Adopt a handle
+/// only after its uv_*_init succeeded.
 struct UvClose {
   template <class Handle>
   void operator()(Handle* handle) const noexcept {

@@ -33,7 +33,8 @@ class Mailbox {
       const std::lock_guard lock(mutex_);
       batch.swap(queue_);
     }
-    for (Message& message : batch) on_message_(std::move(message));
+    for (Message& message : batch)
+      on_message_(std::move(message));
   }
 
   std::mutex mutex_;

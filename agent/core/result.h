@@ -17,7 +17,9 @@ using Result = tl::expected<T, Error>;
 template <class T>
 using Checked = tl::expected<T, Diagnostic>;
 
-[[nodiscard]] inline tl::unexpected<Error> fail(Errc code, const char* place, int detail = 0) noexcept {
+[[nodiscard]] inline tl::unexpected<Error> fail(Errc code,
+                                                const char* place,
+                                                int detail = 0) noexcept {
   return tl::unexpected<Error>(Error{code, detail, place});
 }
 [[nodiscard]] inline tl::unexpected<Error> fail(const Error& error) noexcept {
@@ -33,10 +35,10 @@ using Checked = tl::expected<T, Diagnostic>;
 }  // namespace mooring
 
 /// For invariants of our own. Never for what a peer, a file or the environment can cause.
-#define AGENT_CHECK(condition)                                                          \
-  do {                                                                                  \
-    if (!(condition)) [[unlikely]] {                                                    \
+#define AGENT_CHECK(condition)                                                                 \
+  do {                                                                                         \
+    if (!(condition)) [[unlikely]] {                                                           \
       std::fprintf(stderr, "invariant broken at %s:%d: %s\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                                     \
-    }                                                                                   \
+      std::abort();                                                                            \
+    }                                                                                          \
   } while (false)

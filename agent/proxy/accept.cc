@@ -1,0 +1,127 @@
+// The gather and decide phases of a connection: what was meant, which listener and cluster serve
+// it, and with which protocol the downstream speaks.
+#include <array>
+
+#include "net/socket.h"
+#include "proxy/worker_loop.h"
+#include "tls/client_hello.h"
+
+namespace mooring::proxy {
+
+using observe::CloseReason;
+using snapshot::DownstreamTls;
+
+void Conn::begin(UniqueFd fd, SocketKind kind, const std::string& bound) {
+  start_ = worker_.clock().wall();
+  start_ms_ = last_active_ms_ = worker_.loop().now_ms();
+  const bool gathered = gather(fd.get(), kind, bound);
+  downstream_.tcp = std::make_unique<net::TcpStream>(worker_.loop(), worker_.pool(), *this);
+  if (auto adopted = downstream_.tcp->adopt(std::move(fd)); !adopted) {
+    return finish(CloseReason::out_of_resources, describe(adopted.error()));
+  }
+  if (!gathered) return finish(CloseReason::self_call);
+  if (worker_.is_draining()) return finish(CloseReason::draining);
+  if (worker_.connections() > worker_.options().max_connections)
+    return finish(CloseReason::connection_limit);
+  if (!cluster_) return finish(CloseReason::no_route);
+  is_inbound() ? begin_inbound() : begin_outbound();
+}
+
+// False: the connection was dialled to the agent itself.
+bool Conn::gather(int fd, SocketKind kind, const std::string& bound) {
+  const snapshot::Snapshot& snapshot = worker_.snapshot();
+  if (const auto peer = net::peer_address(fd)) downstream_remote_ = *peer;
+  if (const auto local = net::local_address(fd)) downstream_local_ = *local;
+  std::size_t position = snapshot::kInboundOther;
+  bool is_self = false;
+  switch (kind) {
+    case SocketKind::outbound: {
+      const SocketAddress own = downstream_local_;
+      const auto original = net::redirected_dst(fd, own.ip.is_v4());
+      is_self = !original || original->address == own;
+      if (original) downstream_local_ = original->address;
+      position = snapshot.find_outbound(downstream_local_);
+      break;
+    }
+    case SocketKind::inbound:
+      is_self = downstream_local_.port == worker_.options().inbound_port;
+      position = snapshot.find_inbound(downstream_local_);
+      break;
+    case SocketKind::bound:
+      position = snapshot.find_bound(bound);
+      break;
+  }
+  if (position == snapshot::kNoMatch) position = snapshot::kInboundOther;
+  listener_ = snapshot.listeners[position];
+  stats_ = worker_.stats().listeners[position];
+  stats_->downstream_cx_total.add();
+  stats_->downstream_cx_active.add();
+  material_ = snapshot.material;
+  const std::size_t cluster = snapshot.cluster_of_listener[position];
+  if (cluster == snapshot::kNoMatch) {
+    stats_->no_filter_chain_match.add();
+  } else {
+    cluster_ = snapshot.clusters[cluster];
+    cluster_stats_ = worker_.stats().clusters[cluster];
+  }
+  return !is_self;
+}
+
+void Conn::begin_outbound() {
+  if (cluster_->mtls && worker_.client_tls() == nullptr) return finish(CloseReason::no_identity);
+  connect_upstream();
+}
+
+void Conn::begin_inbound() {
+  const bool has_identity = worker_.server_tls() != nullptr;
+  switch (listener_->tls) {
+    case DownstreamTls::none:
+      return connect_upstream();
+    case DownstreamTls::strict:
+      if (!has_identity) return finish(CloseReason::no_identity);
+      return start_server_handshake({});
+    case DownstreamTls::permissive:
+      if (!has_identity) return connect_upstream();
+      phase_ = Phase::peeking;
+      // A client that speaks first may take its time; a server that does must not wait for a silent
+      // client.
+      if (listener_->server_first) {
+        const bool is_known = worker_.is_mesh_peer(downstream_remote_.ip);
+        set_deadline(is_known ? worker_.options().handshake_timeout
+                              : worker_.options().peek_timeout);
+      }
+      downstream_.tcp->start_reading();
+      return;
+  }
+}
+
+void Conn::peek(Bytes bytes) {
+  if (!early_) {
+    early_ = std::make_unique<ByteQueue>(worker_.pool().chunks);
+    set_deadline(worker_.options().handshake_timeout);
+  }
+  early_->push(bytes);
+  if (early_->size() > tls::kMaxClientHelloBytes) return become_plain();
+  std::array<iovec, 4> parts{};
+  const std::size_t used = early_->gather(parts);
+  std::vector<std::byte> first;
+  for (std::size_t i = 0; i < used; ++i) {
+    const auto* part = static_cast<const std::byte*>(parts[i].iov_base);
+    first.insert(first.end(), part, part + parts[i].iov_len);
+  }
+  const tls::ClientHello hello = tls::inspect_client_hello(first);
+  if (hello.kind == tls::FirstBytes::need_more) return;
+  if (!hello.is_mesh) return become_plain();
+  clear_deadline();
+  early_.reset();
+  start_server_handshake(first);
+}
+
+void Conn::become_plain() {
+  clear_deadline();
+  downstream_.tcp->stop_reading();
+  watches_late_tls_ = listener_->server_first && (!early_ || early_->empty());
+  connect_upstream();
+}
+
+}  // namespace mooring::proxy

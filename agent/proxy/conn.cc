@@ -1,0 +1,218 @@
+#include "proxy/conn.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/log.h"
+#include "net/socket.h"
+#include "policy/authorize.h"
+#include "proxy/worker_loop.h"
+
+namespace mooring::proxy {
+
+using observe::CloseReason;
+
+Conn::Conn(WorkerLoop& worker, std::uint64_t id) : worker_(worker), id_(id) {}
+
+void Conn::set_deadline(Milliseconds after) {
+  deadline_ms_ = worker_.loop().now_ms() + static_cast<std::uint64_t>(after.count());
+  // An entry that comes up earlier looks again.
+  if (queued_deadline_ms_ != 0 && queued_deadline_ms_ <= deadline_ms_) return;
+  queued_deadline_ms_ = deadline_ms_;
+  worker_.deadlines().add(deadline_ms_, id_);
+}
+
+void Conn::touch() noexcept {
+  last_active_ms_ = worker_.loop().now_ms();
+}
+
+void Conn::on_deadline() {
+  const std::uint64_t now = worker_.loop().now_ms();
+  queued_deadline_ms_ = 0;
+  if (deadline_ms_ == 0 || phase_ == Phase::closing) return;
+  if (deadline_ms_ > now) return set_deadline(Milliseconds(deadline_ms_ - now));
+  deadline_ms_ = 0;
+  switch (phase_) {
+    case Phase::peeking:
+      if (early_ && !early_->empty())
+        return finish(CloseReason::handshake_timeout, "first bytes incomplete");
+      return become_plain();
+    case Phase::handshaking:
+    case Phase::handshaking_up:
+      return finish(CloseReason::handshake_timeout);
+    case Phase::connecting:
+      if (cluster_stats_ != nullptr) cluster_stats_->upstream_cx_connect_timeout.add();
+      return on_connect_failed(ETIMEDOUT);
+    case Phase::relaying: {
+      const auto limit = static_cast<std::uint64_t>(listener_->idle_timeout.count());
+      if (now - last_active_ms_ >= limit) return finish(CloseReason::idle_timeout);
+      return set_deadline(Milliseconds(last_active_ms_ + limit - now));
+    }
+    case Phase::closing:
+      return;
+  }
+}
+
+void Conn::recheck(const snapshot::Snapshot& snapshot) {
+  const Side& secured = is_inbound() ? downstream_ : upstream_;
+  if (phase_ == Phase::closing || !secured.tls || !secured.tls->is_established()) return;
+  const tls::PeerInfo& peer = secured.tls->peer();
+  if (snapshot.material && snapshot.material != material_) {
+    const auto bundle = snapshot.material->bundles.find(peer.trust_domain);
+    if (bundle == snapshot.material->bundles.end() || !bundle->second.contains(peer.trust_anchor)) {
+      return finish(CloseReason::trust_removed);
+    }
+  }
+  if (!is_inbound()) return;
+  for (const auto& listener : snapshot.listeners) {
+    if (listener->name != listener_->name || listener == listener_) continue;
+    const policy::Verdict verdict = policy::authorize(listener->authorization, peer.spiffe_id);
+    if (verdict.allowed) continue;
+    rule_ = verdict.rule;
+    return finish(CloseReason::policy_changed);
+  }
+}
+
+void Conn::finish(CloseReason reason, std::string detail) {
+  if (std::exchange(phase_, Phase::closing) == Phase::closing) return;
+  leave_handshake();
+  worker_.write_record(record(reason, std::move(detail)));
+  if (stats_ != nullptr) {
+    stats_->downstream_cx_active.sub();
+    stats_->closed[static_cast<std::size_t>(reason)].add();
+  }
+  if (upstream_counted_) {
+    cluster_stats_->upstream_cx_active.sub();
+    cluster_stats_->upstream_cx_destroy.add();
+    const bool by_remote = reason == CloseReason::upstream_reset ||
+                           (reason == CloseReason::closed && upstream_.read_ended);
+    (by_remote ? cluster_stats_->upstream_cx_destroy_remote
+               : cluster_stats_->upstream_cx_destroy_local)
+        .add();
+    cluster_stats_->upstream_cx_length_ms.record(
+        static_cast<double>(worker_.loop().now_ms() - connect_start_ms_));
+    worker_.upstreams().closed(cluster_->name, upstream_remote_);
+  }
+  const bool orderly = reason == CloseReason::closed;
+  for (Side* side : {&downstream_, &upstream_}) {
+    // A TLS peer that is refused must get to read our alert; a reset would overtake it.
+    const bool has_alert = side->tls && !side->tls->is_established();
+    if (side->tcp) side->tcp->close(orderly || has_alert);
+  }
+  worker_.retire(*this);
+}
+
+observe::AccessRecord Conn::record(CloseReason reason, std::string detail) const {
+  observe::AccessRecord out;
+  out.id = id_;
+  out.start = start_;
+  out.duration = Milliseconds(worker_.loop().now_ms() - start_ms_);
+  out.reason = reason;
+  out.detail = std::move(detail);
+  out.downstream_remote = downstream_remote_;
+  out.downstream_local = downstream_local_;
+  out.upstream_remote = upstream_remote_;
+  out.upstream_local = upstream_local_;
+  out.rule = rule_;
+  out.shadow_rule = shadow_;
+  out.bytes_received = bytes_received_;
+  out.bytes_sent = bytes_sent_;
+  if (connect_done_ms_ != 0) out.connect_time = Milliseconds(connect_done_ms_ - connect_start_ms_);
+  if (!listener_) return out;
+  out.direction = is_inbound() ? observe::Direction::inbound : observe::Direction::outbound;
+  // A person knows the service by the name of the configuration.
+  const std::size_t prefix = listener_->name.find('_');
+  out.listener = listener_->name.substr(prefix == std::string::npos ? 0 : prefix + 1);
+  if (cluster_) out.cluster = cluster_->name;
+  const Side& secured = is_inbound() ? downstream_ : upstream_;
+  if (material_) out.local_identity = material_->id.text();
+  if (secured.tls) {
+    const tls::PeerInfo& peer = secured.tls->peer();
+    out.peer_identity = peer.spiffe_id;
+    out.tls_version = peer.version;
+    out.tls_cipher = peer.cipher;
+    out.sni = is_inbound() ? peer.sni : cluster_->sni;
+    out.tls_resumed = peer.resumed;
+  }
+  return out;
+}
+
+void Conn::leave_handshake() {
+  if (std::exchange(counts_as_handshake_, false)) worker_.count_handshake(-1);
+}
+
+void Conn::on_connected(net::TcpStream&, int error) {
+  if (phase_ != Phase::connecting) return;
+  if (error != 0) return on_connect_failed(error);
+  if (const auto local = net::local_address(upstream_.tcp->fd())) upstream_local_ = *local;
+  if (tried_.size() > 1 || cluster_->endpoints.size() > 1)
+    worker_.upstreams().succeeded(cluster_->name, upstream_remote_);
+  worker_.upstreams().opened(cluster_->name, upstream_remote_);
+  upstream_counted_ = true;
+  cluster_stats_->upstream_cx_total.add();
+  cluster_stats_->upstream_cx_active.add();
+  cluster_stats_->upstream_cx_connect_ms.record(
+      static_cast<double>(worker_.loop().now_ms() - connect_start_ms_));
+  if (cluster_->mtls) return start_client_handshake();
+  start_relay();
+}
+
+void Conn::on_bytes(net::TcpStream& stream, Bytes bytes) {
+  Side& side = side_of(stream);
+  switch (phase_) {
+    case Phase::peeking:
+      return peek(bytes);
+    case Phase::handshaking:
+    case Phase::handshaking_up:
+      return handshake(side, bytes);
+    case Phase::relaying:
+      return receive(side, bytes);
+    case Phase::connecting:
+    case Phase::closing:
+      return;  // reads are paused
+  }
+}
+
+void Conn::on_eof(net::TcpStream& stream) {
+  Side& side = side_of(stream);
+  switch (phase_) {
+    case Phase::peeking:
+      side.read_ended = true;
+      return become_plain();
+    case Phase::handshaking:
+      return finish(CloseReason::handshake_failed, "the peer ended the connection");
+    case Phase::handshaking_up:
+      return finish(CloseReason::upstream_reset, "the peer ended the handshake");
+    case Phase::relaying: {
+      if (side.read_ended) return;
+      if (side.tls && side.tls->feed_eof().failure != tls::Failure::none)
+        return finish(CloseReason::truncated);
+      return end_stream(side, &side == &downstream_ ? upstream_ : downstream_);
+    }
+    case Phase::connecting:
+    case Phase::closing:
+      return;
+  }
+}
+
+void Conn::on_reset(net::TcpStream& stream, int error) {
+  if (phase_ == Phase::closing) return;
+  if (phase_ == Phase::connecting && &side_of(stream) == &upstream_)
+    return on_connect_failed(error);
+  const bool from_downstream = &side_of(stream) == &downstream_;
+  finish(from_downstream ? CloseReason::downstream_reset : CloseReason::upstream_reset,
+         std::strerror(error));
+}
+
+void Conn::on_drained(net::TcpStream& stream) {
+  if (phase_ != Phase::relaying) return;
+  Side& source = &side_of(stream) == &downstream_ ? upstream_ : downstream_;
+  if (!source.read_ended || source.tls) source.tcp->start_reading();
+}
+
+void Conn::on_write_closed(net::TcpStream& stream) {
+  side_of(stream).fin_sent = true;
+  finish_if_done();
+}
+
+}  // namespace mooring::proxy

@@ -1,0 +1,147 @@
+// One proxied connection: two sockets, at most one TLS session on each, and the phase that says
+// what an event means. Owned by its worker; lives on the worker's loop; ends once, in finish().
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/address.h"
+#include "net/stream.h"
+#include "observe/access_log.h"
+#include "observe/stats.h"
+#include "proxy/worker.h"
+#include "snapshot/snapshot.h"
+#include "tls/session.h"
+
+namespace mooring::proxy {
+
+class WorkerLoop;
+
+class Conn final : public net::TcpStream::Owner {
+ public:
+  enum class Phase : std::uint8_t {
+    peeking,         // permissive inbound: which protocol does the client speak?
+    handshaking,     // inbound: TLS with the downstream
+    connecting,      // TCP to the upstream
+    handshaking_up,  // outbound: TLS with the upstream
+    relaying,
+    closing,  // finished; waits to be destroyed
+  };
+
+  Conn(WorkerLoop& worker, std::uint64_t id);
+  ~Conn() = default;
+  Conn(const Conn&) = delete;
+  Conn& operator=(const Conn&) = delete;
+
+  [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+
+  /// Takes the accepted socket and runs the gather and decide phases. `bound` is the listener's
+  /// name for sockets that a listener binds itself.
+  void begin(UniqueFd fd, SocketKind kind, const std::string& bound);
+  /// The deadline queue's call.
+  void on_deadline();
+  /// A new snapshot is in force: is this connection still allowed, and its peer still trusted?
+  void recheck(const snapshot::Snapshot& snapshot);
+  /// Ends the connection. The first call counts.
+  void finish(observe::CloseReason reason, std::string detail = {});
+
+ private:
+  struct Side {
+    std::unique_ptr<net::TcpStream> tcp;
+    std::unique_ptr<tls::Session> tls;
+    bool read_ended = false;   // its end of stream has come
+    bool write_ended = false;  // we were asked to end our stream to it
+    bool fin_sent = false;
+  };
+
+  // net::TcpStream::Owner
+  void on_connected(net::TcpStream& stream, int error) override;
+  void on_bytes(net::TcpStream& stream, Bytes bytes) override;
+  void on_eof(net::TcpStream& stream) override;
+  void on_reset(net::TcpStream& stream, int error) override;
+  void on_drained(net::TcpStream& stream) override;
+  void on_write_closed(net::TcpStream& stream) override;
+
+  // accept.cc: gather and decide
+  bool gather(int fd, SocketKind kind, const std::string& bound);
+  void begin_inbound();
+  void begin_outbound();
+  void peek(Bytes bytes);
+  void become_plain();
+
+  // handshake.cc
+  void start_server_handshake(Bytes first);
+  void start_client_handshake();
+  void handshake(Side& side, Bytes bytes);
+  void on_handshake_done(Side& side);
+  void fail_tls(Side& side, const tls::Step& step);
+  void count_tls_failure(const Side& side, tls::Failure failure);
+  void authorize();
+
+  // connect.cc
+  void connect_upstream();
+  void try_next_endpoint();
+  void on_connect_failed(int error);
+
+  // relay.cc
+  void start_relay();
+  void receive(Side& side, Bytes bytes);
+  void deliver(Side& from, Side& to, Bytes plain);
+  void end_stream(Side& from, Side& to);
+  void finish_if_done();
+
+  [[nodiscard]] Side& side_of(const net::TcpStream& stream) noexcept {
+    return &stream == downstream_.tcp.get() ? downstream_ : upstream_;
+  }
+  [[nodiscard]] bool is_inbound() const noexcept {
+    return listener_->direction == snapshot::Direction::inbound;
+  }
+  void leave_handshake();
+  void set_deadline(Milliseconds after);
+  void clear_deadline() noexcept { deadline_ms_ = 0; }
+  void touch() noexcept;
+  [[nodiscard]] observe::AccessRecord record(observe::CloseReason reason, std::string detail) const;
+
+  WorkerLoop& worker_;
+  const std::uint64_t id_;
+  Phase phase_ = Phase::connecting;
+  bool counts_as_handshake_ = false;
+  bool watches_late_tls_ =
+      false;  // plain text on a server-first permissive port: no byte has come yet
+  bool upstream_counted_ = false;
+
+  snapshot::ListenerPtr listener_;
+  snapshot::ClusterPtr cluster_;    // null: none
+  identity::MaterialPtr material_;  // what the session was made with
+  observe::ListenerStats* stats_ = nullptr;
+  observe::ClusterStats* cluster_stats_ = nullptr;
+
+  Side downstream_;
+  Side upstream_;
+  std::unique_ptr<net::TcpStream> retired_stream_;  // an attempt that failed
+  std::unique_ptr<ByteQueue>
+      early_;  // downstream's plain bytes that came before the upstream was there
+  std::vector<SocketAddress> tried_;
+  std::vector<tls::PeerMatcher> expected_peers_;  // during the client handshake
+  int connect_error_ = 0;
+
+  SocketAddress downstream_remote_;
+  SocketAddress downstream_local_;
+  SocketAddress upstream_remote_;
+  SocketAddress upstream_local_;
+  std::string rule_;
+  std::string shadow_;
+  WallTime start_;
+  std::uint64_t start_ms_ = 0;
+  std::uint64_t connect_start_ms_ = 0;
+  std::uint64_t connect_done_ms_ = 0;
+  std::uint64_t deadline_ms_ = 0;  // 0: none
+  std::uint64_t queued_deadline_ms_ = 0;
+  std::uint64_t last_active_ms_ = 0;
+  std::uint64_t bytes_received_ = 0;
+  std::uint64_t bytes_sent_ = 0;
+};
+
+}  // namespace mooring::proxy

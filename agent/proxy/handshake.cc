@@ -1,0 +1,164 @@
+// TLS with the other host's agent, and what its identity may do.
+#include "core/escape.h"
+#include "policy/authorize.h"
+#include "proxy/worker_loop.h"
+
+namespace mooring::proxy {
+
+using observe::CloseReason;
+
+namespace {
+
+CloseReason reason_of(tls::Failure failure) {
+  switch (failure) {
+    case tls::Failure::none:
+    case tls::Failure::protocol:
+      return CloseReason::handshake_failed;
+    case tls::Failure::no_peer_certificate:
+      return CloseReason::no_peer_certificate;
+    case tls::Failure::untrusted:
+      return CloseReason::peer_untrusted;
+    case tls::Failure::expired:
+      return CloseReason::peer_expired;
+    case tls::Failure::bad_identity:
+      return CloseReason::bad_identity;
+    case tls::Failure::unexpected_peer:
+      return CloseReason::unexpected_peer;
+    case tls::Failure::peer_alert:
+      return CloseReason::peer_rejected_us;
+    case tls::Failure::truncated:
+      return CloseReason::truncated;
+    case tls::Failure::plaintext:
+      return CloseReason::plaintext_refused;
+  }
+  return CloseReason::handshake_failed;
+}
+
+std::vector<tls::PeerMatcher> matchers_from(const std::vector<config::SpiffePattern>& patterns) {
+  std::vector<tls::PeerMatcher> matchers;
+  matchers.reserve(patterns.size());
+  for (const auto& pattern : patterns)
+    matchers.push_back({pattern.text, pattern.is_prefix});
+  return matchers;
+}
+
+}  // namespace
+
+void Conn::start_server_handshake(Bytes first) {
+  if (worker_.handshakes() >= worker_.options().max_handshakes)
+    return finish(CloseReason::handshake_limit);
+  auto session = worker_.server_tls()->make_server();
+  if (!session) return finish(CloseReason::out_of_resources, describe(session.error()));
+  downstream_.tls = std::move(*session);
+  phase_ = Phase::handshaking;
+  counts_as_handshake_ = true;
+  worker_.count_handshake(1);
+  set_deadline(worker_.options().handshake_timeout);
+  downstream_.tcp->start_reading();
+  if (!first.empty()) handshake(downstream_, first);
+}
+
+void Conn::start_client_handshake() {
+  expected_peers_ = matchers_from(cluster_->expected_peers);
+  const std::string resume_key = cluster_->name + "|" + upstream_remote_.to_string();
+  tls::Context::ClientOptions options;
+  options.sni = cluster_->sni;
+  options.expected_peers = expected_peers_;
+  options.resume_key = resume_key;
+  if (worker_.client_tls() == nullptr) return finish(CloseReason::no_identity);
+  material_ = worker_.snapshot().material;
+  auto session = worker_.client_tls()->make_client(options);
+  if (!session) return finish(CloseReason::out_of_resources, describe(session.error()));
+  upstream_.tls = std::move(*session);
+  phase_ = Phase::handshaking_up;
+  counts_as_handshake_ = true;
+  worker_.count_handshake(1);
+  set_deadline(worker_.options().handshake_timeout);
+  upstream_.tcp->start_reading();
+  const tls::Step step = upstream_.tls->start();
+  upstream_.tcp->write(step.to_peer);
+  if (step.failure != tls::Failure::none) fail_tls(upstream_, step);
+}
+
+void Conn::handshake(Side& side, Bytes bytes) {
+  const tls::Step step = side.tls->feed(bytes);
+  side.tcp->write(step.to_peer);
+  if (step.failure != tls::Failure::none) return fail_tls(side, step);
+  if (!step.handshake_done) return;
+  // Application bytes that came with the last flight, and their end.
+  if (!step.plain.empty()) {
+    early_ = std::make_unique<ByteQueue>(worker_.pool().chunks);
+    early_->push(step.plain);
+  }
+  side.read_ended = step.peer_closed;
+  on_handshake_done(side);
+}
+
+void Conn::on_handshake_done(Side& side) {
+  leave_handshake();
+  clear_deadline();
+  expected_peers_.clear();
+  const bool resumed = side.tls->peer().resumed;
+  if (&side == &upstream_) {
+    cluster_stats_->ssl_handshake.add();
+    if (resumed) cluster_stats_->ssl_session_reused.add();
+    return start_relay();
+  }
+  stats_->ssl_handshake.add();
+  if (resumed) stats_->ssl_session_reused.add();
+  worker_.learn_mesh_peer(downstream_remote_.ip);
+  side.tcp->stop_reading();
+  authorize();
+}
+
+void Conn::authorize() {
+  // The policy in force now, not the one of the connection's first packet.
+  const snapshot::Snapshot& snapshot = worker_.snapshot();
+  for (const auto& listener : snapshot.listeners) {
+    if (listener->name == listener_->name) listener_ = listener;
+  }
+  policy::Verdict verdict =
+      policy::authorize(listener_->authorization, downstream_.tls->peer().spiffe_id);
+  rule_ = std::move(verdict.rule);
+  shadow_ = std::move(verdict.shadow);
+  (verdict.allowed ? stats_->rbac_allowed : stats_->rbac_denied).add();
+  if (!shadow_.empty()) {
+    (shadow_.starts_with("deny") ? stats_->rbac_shadow_denied : stats_->rbac_shadow_allowed).add();
+  }
+  if (!verdict.allowed) return finish(CloseReason::denied);
+  connect_upstream();
+}
+
+void Conn::count_tls_failure(const Side& side, tls::Failure failure) {
+  const bool is_upstream = &side == &upstream_;
+  if (is_upstream && cluster_stats_ == nullptr) return;
+  (is_upstream ? cluster_stats_->ssl_connection_error : stats_->ssl_connection_error).add();
+  switch (failure) {
+    case tls::Failure::no_peer_certificate:
+      (is_upstream ? cluster_stats_->ssl_fail_verify_no_cert : stats_->ssl_fail_verify_no_cert)
+          .add();
+      break;
+    case tls::Failure::untrusted:
+    case tls::Failure::expired:
+    case tls::Failure::bad_identity:
+      (is_upstream ? cluster_stats_->ssl_fail_verify_error : stats_->ssl_fail_verify_error).add();
+      break;
+    case tls::Failure::unexpected_peer:
+      (is_upstream ? cluster_stats_->ssl_fail_verify_san : stats_->ssl_fail_verify_san).add();
+      break;
+    case tls::Failure::none:
+    case tls::Failure::protocol:
+    case tls::Failure::peer_alert:
+    case tls::Failure::truncated:
+    case tls::Failure::plaintext:
+      break;
+  }
+}
+
+void Conn::fail_tls(Side& side, const tls::Step& step) {
+  count_tls_failure(side, step.failure);
+  // The session's text names the library's reason; a peer may have chosen part of it.
+  finish(reason_of(step.failure), escape_peer_text(side.tls->failure_text()));
+}
+
+}  // namespace mooring::proxy

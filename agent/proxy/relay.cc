@@ -1,0 +1,106 @@
+// The move phase: bytes from one side to the other, each end of stream by itself, pressure back to
+// the source.
+#include <algorithm>
+#include <array>
+
+#include "proxy/worker_loop.h"
+#include "tls/client_hello.h"
+
+namespace mooring::proxy {
+
+using observe::CloseReason;
+
+void Conn::start_relay() {
+  phase_ = Phase::relaying;
+  connect_done_ms_ = worker_.loop().now_ms();
+  clear_deadline();
+  touch();
+  if (listener_->idle_timeout.count() > 0) set_deadline(listener_->idle_timeout);
+  tried_ = {};
+  // Inbound: the client's bytes that came before; outbound: the server's that came with its last
+  // flight.
+  Side& from = is_inbound() ? downstream_ : upstream_;
+  Side& to = is_inbound() ? upstream_ : downstream_;
+  if (early_) {
+    const std::unique_ptr<ByteQueue> early = std::move(early_);
+    std::array<iovec, 1> part{};
+    while (phase_ == Phase::relaying && early->gather(part) > 0) {
+      deliver(from, to, {static_cast<const std::byte*>(part[0].iov_base), part[0].iov_len});
+      early->pop(part[0].iov_len);
+    }
+  }
+  for (Side* side : {&downstream_, &upstream_}) {
+    if (phase_ == Phase::relaying && !side->read_ended) side->tcp->start_reading();
+  }
+  if (from.read_ended) end_stream(from, to);
+}
+
+void Conn::receive(Side& side, Bytes bytes) {
+  if (side.read_ended) return;  // after close_notify nothing counts
+  touch();
+  Side& other = &side == &downstream_ ? upstream_ : downstream_;
+  if (!side.tls) {
+    if (watches_late_tls_ && &side == &downstream_) {
+      watches_late_tls_ = false;
+      if (tls::inspect_client_hello(bytes).is_mesh) return finish(CloseReason::late_tls);
+    }
+    return deliver(side, other, bytes);
+  }
+  for (Bytes input = bytes;;) {
+    const tls::Step step = side.tls->feed(input);
+    side.tcp->write(step.to_peer);
+    if (!step.plain.empty()) deliver(side, other, step.plain);
+    if (phase_ != Phase::relaying) return;
+    if (step.failure != tls::Failure::none) {
+      // An alert in place of the first bytes is how a TLS 1.3 server refuses a client certificate.
+      count_tls_failure(side, step.failure);
+      const bool is_refusal = step.failure == tls::Failure::peer_alert;
+      return finish(is_refusal ? CloseReason::peer_rejected_us : CloseReason::handshake_failed,
+                    side.tls->failure_text());
+    }
+    if (step.peer_closed) return end_stream(side, other);
+    if (!step.more) return;
+    input = {};
+  }
+}
+
+void Conn::deliver(Side& from, Side& to, Bytes plain) {
+  const bool from_downstream = &from == &downstream_;
+  (from_downstream ? bytes_received_ : bytes_sent_) += plain.size();
+  (from_downstream ? stats_->downstream_cx_rx_bytes_total : stats_->downstream_cx_tx_bytes_total)
+      .add(plain.size());
+  (from_downstream ? cluster_stats_->upstream_cx_tx_bytes_total
+                   : cluster_stats_->upstream_cx_rx_bytes_total)
+      .add(plain.size());
+  if (to.write_ended) return;
+  if (!to.tls) {
+    to.tcp->write(plain);
+  } else {
+    while (!plain.empty()) {
+      const Bytes part = plain.first(std::min(plain.size(), tls::Scratch::kPlainBytes));
+      plain = plain.subspan(part.size());
+      const tls::Step step = to.tls->write(part);
+      if (step.failure != tls::Failure::none)
+        return finish(CloseReason::handshake_failed, to.tls->failure_text());
+      to.tcp->write(step.to_peer);
+    }
+  }
+  if (to.tcp->queued() >= kHighWaterBytes) from.tcp->stop_reading();
+}
+
+void Conn::end_stream(Side& from, Side& to) {
+  from.read_ended = true;
+  if (to.write_ended) return finish_if_done();
+  to.write_ended = true;
+  if (to.tls) to.tcp->write(to.tls->close_write().to_peer);
+  to.tcp->close_write();
+}
+
+void Conn::finish_if_done() {
+  if (phase_ != Phase::relaying) return;
+  const bool all =
+      downstream_.read_ended && upstream_.read_ended && downstream_.fin_sent && upstream_.fin_sent;
+  if (all) finish(CloseReason::closed);
+}
+
+}  // namespace mooring::proxy

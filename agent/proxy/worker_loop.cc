@@ -1,0 +1,180 @@
+#include "proxy/worker_loop.h"
+
+#include <algorithm>
+
+#include "core/log.h"
+
+namespace mooring::proxy {
+
+using observe::CloseReason;
+
+WorkerLoop::WorkerLoop(Loop& loop, net::StreamPool& pool, const WorkerOptions& options)
+    : loop_(loop),
+      pool_(pool),
+      options_(options),
+      upstreams_([this](const std::string& cluster, const SocketAddress& endpoint, bool ejected) {
+        if (options_.to_control) options_.to_control(EndpointChanged{cluster, endpoint, ejected});
+      }),
+      deadlines_(loop,
+                 [this](std::uint64_t id) {
+                   if (const auto found = conns_.find(id); found != conns_.end())
+                     found->second->on_deadline();
+                 }),
+      reaper_(loop, [this] { retired_.clear(); }),
+      rechecker_(loop, [this] { recheck_some(); }),
+      drain_timer_(loop, [this] {
+        end_all(CloseReason::draining);
+        if (options_.to_control) options_.to_control(Drained{options_.index});
+      }) {}
+
+WorkerLoop::~WorkerLoop() = default;
+
+void WorkerLoop::handle(WorkerMessage message) {
+  if (auto* use_it = std::get_if<UseSnapshot>(&message)) return use(std::move(*use_it));
+  if (auto* socket = std::get_if<AddSocket>(&message)) return add(std::move(*socket));
+  if (const auto* gone = std::get_if<RemoveSocket>(&message)) {
+    for (Socket& socket : sockets_) {
+      if (socket.name == gone->listener) socket.listener->accept_waiting();
+    }
+    std::erase_if(sockets_, [&](const Socket& socket) { return socket.name == gone->listener; });
+    return;
+  }
+  if (const auto* drain_it = std::get_if<Drain>(&message)) return drain(drain_it->deadline);
+  stop();
+}
+
+void WorkerLoop::use(UseSnapshot message) {
+  const bool new_tls = !snapshot_ || snapshot_->material != message.snapshot->material ||
+                       !(snapshot_->tls == message.snapshot->tls);
+  snapshot::SnapshotPtr old = std::exchange(snapshot_, std::move(message.snapshot));
+  stats_ = std::move(message.stats);
+  if (new_tls) make_contexts();
+  for (const auto& cluster : snapshot_->clusters)
+    publish_membership(*cluster);
+  upstreams_.prune(*snapshot_);
+  if (old) {
+    to_recheck_.clear();
+    for (const auto& [id, conn] : conns_)
+      to_recheck_.push_back(id);
+    if (!to_recheck_.empty()) rechecker_.start(Milliseconds(0));
+    if (options_.to_control) options_.to_control(SnapshotReleased{std::move(old)});
+  }
+  for (AddSocket& socket : std::exchange(waiting_sockets_, {}))
+    add(std::move(socket));
+}
+
+void WorkerLoop::make_contexts() {
+  client_tls_.reset();
+  server_tls_.reset();
+  if (!snapshot_->material) return;
+  tls::Parameters parameters;
+  parameters.tls13_only = snapshot_->tls.min_version == config::TlsVersion::tls13;
+  parameters.ciphers = snapshot_->tls.ciphers;
+  parameters.groups = snapshot_->tls.groups;
+  parameters.resumption = snapshot_->tls.resumption;
+  for (const tls::Role role : {tls::Role::client, tls::Role::server}) {
+    auto context = tls::Context::make(role, snapshot_->material, parameters, scratch_, clock_);
+    if (!context) {
+      log::error("tls context failed error=\"{}\"", describe(context.error()));
+      continue;
+    }
+    (role == tls::Role::client ? client_tls_ : server_tls_) = std::move(*context);
+  }
+}
+
+void WorkerLoop::publish_membership(const snapshot::Cluster& cluster) {
+  for (std::size_t i = 0; i < snapshot_->clusters.size(); ++i) {
+    if (snapshot_->clusters[i]->name != cluster.name) continue;
+    observe::ClusterStats& stats = *stats_->clusters[i];
+    const std::size_t ejected = upstreams_.ejected(cluster, loop_.now_ms());
+    stats.membership_total.set(cluster.endpoints.size());
+    stats.membership_healthy.set(cluster.endpoints.size() - ejected);
+    stats.ejections_active.set(ejected);
+  }
+}
+
+void WorkerLoop::add(AddSocket message) {
+  if (!snapshot_) {
+    waiting_sockets_.push_back(std::move(message));
+    return;
+  }
+  Socket socket;
+  socket.name = message.listener;
+  socket.listener = std::make_unique<net::Listener>(
+      loop_,
+      std::move(message.fd),
+      [this, kind = message.kind, name = message.listener](UniqueFd fd) {
+        accept(std::move(fd), kind, name);
+      },
+      [this] {
+        options_.stats->accept_paused.add();
+        log::warn("accepting rests: descriptors or memory ran out worker={}", options_.index);
+      });
+  sockets_.push_back(std::move(socket));
+}
+
+void WorkerLoop::accept(UniqueFd fd, SocketKind kind, const std::string& bound) {
+  const std::uint64_t id = (static_cast<std::uint64_t>(options_.index) << 48U) | next_id_++;
+  auto conn = std::make_unique<Conn>(*this, id);
+  Conn& started = *conn;
+  conns_.emplace(id, std::move(conn));
+  options_.stats->connections_active.set(conns_.size());
+  started.begin(std::move(fd), kind, bound);
+}
+
+void WorkerLoop::count_handshake(int change) noexcept {
+  handshakes_ = static_cast<std::size_t>(static_cast<std::int64_t>(handshakes_) + change);
+  options_.stats->handshakes_active.set(handshakes_);
+}
+
+void WorkerLoop::learn_mesh_peer(const IpAddress& ip) {
+  if (mesh_peers_.size() >= kMaxMeshPeers) mesh_peers_.clear();
+  mesh_peers_.insert(ip);
+}
+
+void WorkerLoop::write_record(observe::AccessRecord record) {
+  if (options_.access_log != nullptr) options_.access_log->log(std::move(record));
+}
+
+void WorkerLoop::retire(Conn& conn) {
+  const auto found = conns_.find(conn.id());
+  if (found == conns_.end()) return;
+  retired_.push_back(std::move(found->second));
+  conns_.erase(found);
+  options_.stats->connections_active.set(conns_.size());
+  reaper_.start(Milliseconds(0));
+  if (draining_ && conns_.empty()) drain_timer_.start(Milliseconds(0));
+}
+
+void WorkerLoop::recheck_some() {
+  for (std::size_t i = 0; i < kRechecksPerTurn && !to_recheck_.empty(); ++i) {
+    const auto found = conns_.find(to_recheck_.back());
+    to_recheck_.pop_back();
+    if (found != conns_.end()) found->second->recheck(*snapshot_);
+  }
+  if (!to_recheck_.empty()) rechecker_.start(Milliseconds(0));
+}
+
+void WorkerLoop::drain(Milliseconds deadline) {
+  draining_ = true;
+  drain_timer_.start(conns_.empty() ? Milliseconds(0) : deadline);
+}
+
+void WorkerLoop::end_all(CloseReason reason) {
+  std::vector<std::uint64_t> ids;
+  ids.reserve(conns_.size());
+  for (const auto& [id, conn] : conns_)
+    ids.push_back(id);
+  for (const std::uint64_t id : ids) {
+    if (const auto found = conns_.find(id); found != conns_.end()) found->second->finish(reason);
+  }
+}
+
+void WorkerLoop::stop() {
+  sockets_.clear();
+  end_all(CloseReason::draining);
+  retired_.clear();
+  loop_.stop();
+}
+
+}  // namespace mooring::proxy

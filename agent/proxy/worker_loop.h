@@ -1,0 +1,104 @@
+// The inside of a worker: everything here belongs to its thread.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "core/loop.h"
+#include "core/mailbox.h"
+#include "net/listener.h"
+#include "net/stream.h"
+#include "proxy/conn.h"
+#include "proxy/deadlines.h"
+#include "proxy/upstream_state.h"
+#include "proxy/worker.h"
+
+namespace mooring::proxy {
+
+class WorkerLoop {
+ public:
+  WorkerLoop(Loop& loop, net::StreamPool& pool, const WorkerOptions& options);
+  ~WorkerLoop();
+  WorkerLoop(const WorkerLoop&) = delete;
+  WorkerLoop& operator=(const WorkerLoop&) = delete;
+
+  void handle(WorkerMessage message);
+
+  // For connections.
+  [[nodiscard]] Loop& loop() noexcept { return loop_; }
+  [[nodiscard]] net::StreamPool& pool() noexcept { return pool_; }
+  [[nodiscard]] const WorkerOptions& options() const noexcept { return options_; }
+  [[nodiscard]] const snapshot::Snapshot& snapshot() const noexcept { return *snapshot_; }
+  [[nodiscard]] const StatsTable& stats() const noexcept { return *stats_; }
+  [[nodiscard]] UpstreamState& upstreams() noexcept { return upstreams_; }
+  [[nodiscard]] Deadlines& deadlines() noexcept { return deadlines_; }
+  [[nodiscard]] const Clock& clock() const noexcept { return clock_; }
+  /// Null without an identity.
+  [[nodiscard]] tls::Context* client_tls() noexcept { return client_tls_.get(); }
+  [[nodiscard]] tls::Context* server_tls() noexcept { return server_tls_.get(); }
+  [[nodiscard]] bool is_draining() const noexcept { return draining_; }
+  [[nodiscard]] std::size_t connections() const noexcept { return conns_.size(); }
+  [[nodiscard]] std::size_t handshakes() const noexcept { return handshakes_; }
+  void count_handshake(int change) noexcept;
+  /// A host that spoke mesh TLS to us; waited for on server-first permissive ports.
+  void learn_mesh_peer(const IpAddress& ip);
+  [[nodiscard]] bool is_mesh_peer(const IpAddress& ip) const { return mesh_peers_.contains(ip); }
+  void write_record(observe::AccessRecord record);
+  void publish_membership(const snapshot::Cluster& cluster);
+  /// Destroys a finished connection after the callbacks of this turn.
+  void retire(Conn& conn);
+
+ private:
+  static constexpr std::size_t kMaxMeshPeers = 4096;
+  static constexpr std::size_t kRechecksPerTurn = 256;
+
+  void use(UseSnapshot message);
+  void make_contexts();
+  void add(AddSocket message);
+  void accept(UniqueFd fd, SocketKind kind, const std::string& bound);
+  void recheck_some();
+  void drain(Milliseconds deadline);
+  void end_all(observe::CloseReason reason);
+  void stop();
+
+  struct Socket {
+    std::string name;
+    std::unique_ptr<net::Listener> listener;
+  };
+  struct IpHash {
+    std::size_t operator()(const IpAddress& ip) const noexcept {
+      return std::hash<SocketAddress>{}({ip, 0});
+    }
+  };
+
+  Loop& loop_;
+  net::StreamPool& pool_;
+  const WorkerOptions& options_;
+  Clock clock_;
+  tls::Scratch scratch_;
+  std::unique_ptr<tls::Context> client_tls_;
+  std::unique_ptr<tls::Context> server_tls_;
+  snapshot::SnapshotPtr snapshot_;
+  std::shared_ptr<const StatsTable> stats_;
+  UpstreamState upstreams_;
+  Deadlines deadlines_;
+  std::unordered_set<IpAddress, IpHash> mesh_peers_;
+  std::vector<Socket> sockets_;
+  std::vector<AddSocket> waiting_sockets_;  // until the first snapshot
+  std::unordered_map<std::uint64_t, std::unique_ptr<Conn>> conns_;
+  std::vector<std::unique_ptr<Conn>> retired_;
+  std::vector<std::uint64_t> to_recheck_;
+  std::uint64_t next_id_ = 1;
+  std::size_t handshakes_ = 0;
+  bool draining_ = false;
+  Timer reaper_;
+  Timer rechecker_;
+  Timer drain_timer_;
+};
+
+}  // namespace mooring::proxy

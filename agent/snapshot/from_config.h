@@ -1,0 +1,25 @@
+// The static source: agent.toml's services and upstreams as resources. Pure.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "config/model.h"
+#include "snapshot/resources.h"
+
+namespace mooring::snapshot {
+
+/// Addresses of the host names that the configuration mentions; a name that could not be resolved
+/// is absent.
+using ResolvedNames = std::map<std::string, std::vector<IpAddress>>;
+
+/// Host names of `config`, each once, sorted.
+[[nodiscard]] std::vector<std::string> host_names(const config::AgentConfig& config);
+
+/// Services become inbound listeners "inbound_NAME" with a cluster "localhost_NAME", upstreams
+/// outbound listeners "outbound_NAME" with a cluster "NAME". Unresolved names contribute nothing.
+[[nodiscard]] Resources resources_from(const config::AgentConfig& config,
+                                       const ResolvedNames& names);
+
+}  // namespace mooring::snapshot
