@@ -7,19 +7,22 @@
 namespace mooring::cli {
 namespace {
 
+constexpr std::size_t kMaxDocumentBytes = 1 << 20;
+
 using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
 std::string golden(const std::string& name) {
-  const auto text = read_file(std::string(MOORING_SOURCE_DIR "/tests/golden/") + name, 1024 * 1024);
+  const auto text =
+      read_file(std::string(MOORING_SOURCE_DIR "/tests/golden/") + name, kMaxDocumentBytes);
   EXPECT_TRUE(text) << name;
   return text.value_or("");
 }
 
 /// The example that docs/status-json.md gives for a path: the first JSON block after its title.
 json documented(std::string_view title) {
-  const auto document = read_file(MOORING_SOURCE_DIR "/docs/status-json.md", 1024 * 1024);
+  const auto document = read_file(MOORING_SOURCE_DIR "/docs/status-json.md", kMaxDocumentBytes);
   EXPECT_TRUE(document);
   constexpr std::string_view kFence = "```json\n";
   const std::size_t begin = document->find(kFence, document->find(title)) + kFence.size();

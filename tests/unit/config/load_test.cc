@@ -15,13 +15,14 @@ using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
 class LoadConfig : public ::testing::Test {
- protected:
+ public:
   LoadConfig() {
     std::string pattern = fs::temp_directory_path() / "mooring-config-XXXXXX";
     folder_ = ::mkdtemp(pattern.data());
   }
   ~LoadConfig() override { fs::remove_all(folder_); }
 
+ protected:
   std::string write(const fs::path& name, std::string_view text) {
     fs::create_directories((folder_ / name).parent_path());
     std::ofstream(folder_ / name) << text;

@@ -96,8 +96,7 @@ metrics = "off"
 TEST(ParseConfig, ReadsHostAndIdentity) {
   const AgentConfig config = config_of(kEverything);
   EXPECT_EQ(config.host, (Host{"web-1", "shop.example"}));
-  ASSERT_TRUE(config.identity);
-  EXPECT_EQ(*config.identity,
+  EXPECT_EQ(config.identity,
             (Identity{"/etc/mooring/svid.pem",
                       "/etc/mooring/key.pem",
                       "/etc/mooring/bundle.pem",
@@ -168,8 +167,7 @@ TEST(ParseConfig, LeavesDefaultsWhereNothingIsWritten) {
   AgentConfig expected;
   expected.host.trust_domain = "shop.example";
   EXPECT_EQ(config_of(kHostText), expected);
-  ASSERT_TRUE(expected.admin.metrics);
-  EXPECT_EQ(expected.admin.metrics->to_string(), "127.0.0.1:15090");
+  EXPECT_EQ(expected.admin.metrics, *parse_socket_address("127.0.0.1:15090"));
 }
 
 TEST(ParseConfig, TargetHostIsTheDefault) {

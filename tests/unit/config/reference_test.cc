@@ -11,21 +11,23 @@
 namespace mooring::config {
 namespace {
 
+constexpr std::size_t kMaxDocumentBytes = 1 << 20;
+
 TEST(Schema, NamesAreUniqueAndEveryRowIsExplained) {
-  std::set<std::string_view> names;
+  std::set<std::string> names;
+  const auto expect_row = [&names](const std::string& name, std::string_view help) {
+    EXPECT_TRUE(names.insert(name).second) << name;
+    EXPECT_FALSE(help.empty()) << name;
+  };
   for (const Section& section : sections()) {
-    EXPECT_TRUE(names.insert(section.name).second) << section.name;
-    EXPECT_FALSE(section.help.empty());
-    std::set<std::string_view> keys;
-    for (const Option& option : section.options) {
-      EXPECT_TRUE(keys.insert(option.key).second) << section.name << "." << option.key;
-      EXPECT_FALSE(option.help.empty()) << section.name << "." << option.key;
-    }
+    expect_row(std::string(section.name), section.help);
+    for (const Option& option : section.options)
+      expect_row(fmt::format("{}.{}", section.name, option.key), option.help);
   }
 }
 
 TEST(Reference, DocumentIsWhatTheSchemaPrints) {
-  const auto document = read_file(MOORING_SOURCE_DIR "/docs/configuration.md", 1024 * 1024);
+  const auto document = read_file(MOORING_SOURCE_DIR "/docs/configuration.md", kMaxDocumentBytes);
   ASSERT_TRUE(document);
   constexpr std::string_view kBegin = "<!-- printed from the schema: begin -->\n\n";
   const std::size_t begin = document->find(kBegin);
@@ -39,7 +41,7 @@ TEST(Reference, DocumentIsWhatTheSchemaPrints) {
 }
 
 TEST(Reference, ExampleInTheDocumentIsAccepted) {
-  const auto document = read_file(MOORING_SOURCE_DIR "/docs/configuration.md", 1024 * 1024);
+  const auto document = read_file(MOORING_SOURCE_DIR "/docs/configuration.md", kMaxDocumentBytes);
   ASSERT_TRUE(document);
   constexpr std::string_view kFence = "```toml\n";
   const std::size_t begin = document->find(kFence);
