@@ -54,8 +54,11 @@ void index_listener(Snapshot& snapshot, std::size_t position) {
 
 void sort_index(std::unordered_map<std::uint16_t, std::vector<Snapshot::Candidate>>& index) {
   for (auto& [port, candidates] : index) {
-    std::stable_sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
-      return a.prefix.length > b.prefix.length;
+    // Overlapping destinations of one length are refused by validation; the position keeps the
+    // order stable.
+    std::sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
+      return a.prefix.length != b.prefix.length ? a.prefix.length > b.prefix.length
+                                                : a.listener < b.listener;
     });
   }
 }
