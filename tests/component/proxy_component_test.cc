@@ -4,7 +4,9 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <condition_variable>
+#include <csignal>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -136,6 +138,7 @@ constexpr const char* kDb = "spiffe://shop.test/db";
 class ProxyTest : public testing::Test {
  protected:
   ProxyTest() : app_(listen_on_loopback(app_address_)) {
+    std::signal(SIGPIPE, SIG_IGN);  // as mooringd does; libuv writes without MSG_NOSIGNAL
     UniqueFd inbound = listen_on_loopback(inbound_address_);
     UniqueFd outbound = listen_on_loopback(outbound_address_);
     service_.name = "inbound_db";
