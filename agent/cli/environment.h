@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "capture_client/messages.h"
 #include "app/intercept.h"
+#include "capture_client/messages.h"
 #include "config/model.h"
 #include "core/result.h"
 

@@ -7,6 +7,7 @@
 #include <fmt/ostream.h>
 #include <nlohmann/json.hpp>
 
+#include "app/intercept.h"
 #include "capture_client/helper_connection.h"
 #include "cli/commands.h"
 #include "cli/text_table.h"
@@ -97,7 +98,7 @@ nlohmann::ordered_json to_json(const capture_client::Status& status) {
 
 struct Wanted {
   AgentConfig config;
-  Interception interception;
+  app::Interception interception;
 };
 
 /// The configuration as mooring-net will get it.

@@ -147,7 +147,7 @@ struct Limits {
 struct Timeouts {
   Milliseconds handshake{10000};
   Milliseconds drain{30000};
-  Milliseconds keepalive_idle{60000};
+  Milliseconds keepalive_idle{45000};
   Milliseconds keepalive_interval{10000};
   Milliseconds peek{100};  // bounded wait on server-first ports in permissive mode; at most 100 ms
 

@@ -1,0 +1,122 @@
+// What the admin API may ask of the agent.
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "app/agent.h"
+#include "app/process.h"
+#include "app/reports.h"
+#include "capture_client/helper_connection.h"
+#include "core/log.h"
+#include "observe/record_json.h"
+
+namespace mooring::app {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::vector<const observe::AccessRecord*> newest(observe::FlightRecorder& recorder, std::size_t limit) {
+  std::vector<const observe::AccessRecord*> records = recorder.recent();
+  if (records.size() > limit) records.resize(limit);
+  return records;
+}
+
+http::Response refused(const std::vector<Diagnostic>& problems) {
+  Json list = Json::array();
+  for (const Diagnostic& problem : problems) {
+    list.push_back({{"path", problem.path}, {"message", problem.message}, {"hint", problem.hint}});
+  }
+  return admin::json_response(observe::dump({{"problems", std::move(list)}}), 422);
+}
+
+// mooring-net's own words, asked when somebody wants to know.
+CaptureState ask_state(const CaptureControl& capture, const std::string& helper_socket) {
+  CaptureState state{.problem = capture.problem(),
+                     .outbound = capture.outbound(),
+                     .inbound = capture.inbound(),
+                     .is_active = capture.is_active()};
+  auto helper = capture_client::HelperConnection::open(helper_socket);
+  if (!helper) return state;
+  const auto status = helper->status();
+  if (!status) return state;
+  state.state = capture_client::to_string(status->state);
+  state.backend = status->backend;
+  if (status->config) {
+    state.outbound = status->config->outbound.size();
+    state.inbound = status->config->inbound.size();
+  }
+  if (state.problem.empty()) state.problem = status->problem;
+  return state;
+}
+
+}  // namespace
+
+Report Agent::report() const {
+  Report report{.ready = readiness().ready,
+                .now = Clock().wall(),
+                .started = started_,
+                .config = config_,
+                .config_state = config_state_,
+                .snapshot = *snapshot_,
+                .names = names_.names(),
+                .rejected = rejected_,
+                .identity_problem = identity_.problem(),
+                .stats = stats_,
+                .capture = {},
+                .is_ejected = [this](const std::string& cluster,
+                                     const SocketAddress& endpoint) { return workers_->is_ejected(cluster, endpoint); }};
+  return report;
+}
+
+observe::ServerFacts Agent::facts() const {
+  observe::ServerFacts facts;
+  facts.version = MOORING_VERSION;
+  facts.live = readiness().ready;
+  facts.now = Clock().wall();
+  facts.uptime = std::chrono::duration_cast<std::chrono::seconds>(facts.now - started_);
+  facts.memory_allocated_bytes = allocated_bytes();
+  if (identity_.material()) facts.certificate_not_after = identity_.material()->not_after;
+  facts.identity_updates = identity_.updates();
+  facts.config_reloads = config_state_.reloads;
+  facts.config_reload_failures = config_state_.failures;
+  facts.access_log_written = access_log_->written();
+  facts.access_log_dropped = access_log_->dropped();
+  facts.access_log_failures = access_log_->failures();
+  facts.log_dropped = log::dropped();
+  facts.capture_on = capture_ && capture_->is_active();
+  facts.connection_limit = config_.limits.connections;
+  return facts;
+}
+
+admin::Handlers Agent::handlers() {
+  admin::Handlers handlers;
+  handlers.ready = [this] { return readiness(); };
+  handlers.metrics = [this] { return observe::render_prometheus(stats_, facts()); };
+  handlers.config_dump = [this] { return snapshot_ ? config_dump_json(report()) : "{}"; };
+  handlers.clusters = [this] { return snapshot_ ? clusters_json(report()) : "{}"; };
+  handlers.status = [this]() -> std::string {
+    if (!snapshot_ || !capture_) return "{}";
+    Report whole = report();
+    whole.capture = ask_state(*capture_, config_.capture.helper_socket);
+    return status_json(whole);
+  };
+  handlers.why = [this](std::size_t limit) { return observe::render_why_json(newest(recorder_, limit)); };
+  handlers.why_text = [this](std::size_t limit) { return observe::render_why_text(newest(recorder_, limit)); };
+  handlers.drain = [this] {
+    drain();
+    return admin::json_response("{}");
+  };
+  handlers.reload = [this] {
+    const Reloaded done = reload();
+    if (!done.problems.empty()) return refused(done.problems);
+    return admin::json_response(
+        observe::dump({{"generation", config_state_.generation}, {"warnings", done.warnings}}));
+  };
+  handlers.set_log_level = [](log::Level level) {
+    log::set_level(level);
+    return admin::json_response("{}");
+  };
+  return handlers;
+}
+
+}  // namespace mooring::app

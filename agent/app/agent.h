@@ -1,0 +1,87 @@
+// The control loop's owner: configuration, identity, names and capture become snapshots for the workers; signals and
+// the admin API steer it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "admin/routes.h"
+#include "admin/server.h"
+#include "app/capture_control.h"
+#include "app/identity_watch.h"
+#include "app/name_watch.h"
+#include "app/state.h"
+#include "app/workers.h"
+#include "core/loop.h"
+#include "observe/access_log.h"
+#include "observe/prometheus.h"
+#include "observe/why.h"
+
+namespace mooring::app {
+
+class Agent {
+ public:
+  /// The whole graph, serving: build.cc.
+  [[nodiscard]] static Checked<std::unique_ptr<Agent>> build(const std::string& config_file, config::AgentConfig config);
+  ~Agent();
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+
+  /// Until a signal ends it in order.
+  void run();
+
+ private:
+  Agent(const std::string& config_file, config::AgentConfig config);
+
+  // agent.cc
+  [[nodiscard]] admin::Readiness readiness() const;
+  void publish();
+  void on_inputs_changed();
+  void stop();
+  void hang_up();
+  void drain();
+
+  // agent_reload.cc
+  struct Reloaded {
+    std::vector<Diagnostic> problems;
+    std::vector<std::string> warnings;
+  };
+  Reloaded reload();
+  [[nodiscard]] std::vector<Diagnostic> apply(config::AgentConfig next);
+
+  // admin_handlers.cc
+  [[nodiscard]] admin::Handlers handlers();
+  [[nodiscard]] Report report() const;
+  [[nodiscard]] observe::ServerFacts facts() const;
+
+  // Destroyed from the bottom: nothing below outlives what it uses.
+  Loop loop_;
+  config::AgentConfig config_;
+  ConfigState config_state_;
+  WallTime started_;
+  observe::FlightRecorder recorder_;
+  std::unique_ptr<observe::AccessLog> access_log_;
+  observe::StatsRegistry stats_;
+  IdentityWatch identity_;
+  NameWatch names_;
+  snapshot::SnapshotPtr snapshot_;
+  std::vector<snapshot::Rejected> rejected_;
+  std::unique_ptr<Workers> workers_;
+  std::unique_ptr<CaptureControl> capture_;
+  std::unique_ptr<admin::Server> server_;
+  std::vector<std::unique_ptr<SignalWatch>> signals_;
+  Timer watchdog_;
+  Timer stop_deadline_;
+  bool owns_admin_socket_ = false;
+  bool is_draining_ = false;
+  bool is_stopping_ = false;
+};
+
+/// mooringd: the exit code of the process.
+[[nodiscard]] int run_daemon(const std::string& config_file);
+
+/// What is wrong with the files that a configuration names.
+[[nodiscard]] std::vector<Diagnostic> check_files(const config::AgentConfig& config);
+
+}  // namespace mooring::app

@@ -1,0 +1,19 @@
+// What the daemon asks of its own process before anything else runs.
+#pragma once
+
+#include <cstddef>
+
+#include "config/model.h"
+
+namespace mooring::app {
+
+/// No core dumps of keys, no SIGPIPE, private files, all the descriptors that the host grants.
+void prepare_process() noexcept;
+
+/// limits.workers, or the CPUs that this process may use: its affinity, bounded by its cgroup's quota.
+[[nodiscard]] std::size_t worker_count(const config::Limits& limits);
+
+/// Bytes that the allocator has given out.
+[[nodiscard]] std::size_t allocated_bytes() noexcept;
+
+}  // namespace mooring::app

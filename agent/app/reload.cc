@@ -1,0 +1,53 @@
+#include "app/reload.h"
+
+#include <fmt/format.h>
+
+namespace mooring::app {
+
+BoundChange bound_change(const config::AgentConfig& before, const config::AgentConfig& after) {
+  const BoundAddresses old_ones = bound_addresses(before);
+  const BoundAddresses new_ones = bound_addresses(after);
+  BoundChange change;
+  for (const auto& [listener, address] : new_ones) {
+    const auto found = old_ones.find(listener);
+    if (found == old_ones.end() || found->second != address) change.to_open[listener] = address;
+  }
+  for (const auto& [listener, address] : old_ones) {
+    const auto found = new_ones.find(listener);
+    if (found == new_ones.end() || found->second != address) change.to_close.push_back(listener);
+  }
+  return change;
+}
+
+std::vector<std::string> needs_restart(const config::AgentConfig& before, const config::AgentConfig& after) {
+  std::vector<std::string> warnings;
+  const auto check = [&warnings](bool is_same, const char* what) {
+    if (!is_same) warnings.push_back(fmt::format("{} changed: restart mooringd to take it into use", what));
+  };
+  check(before.limits == after.limits, "[limits]");
+  check(before.capture.outbound_port == after.capture.outbound_port, "capture.outbound_port");
+  check(before.capture.inbound_port == after.capture.inbound_port, "capture.inbound_port");
+  check(before.capture.helper_socket == after.capture.helper_socket, "capture.helper_socket");
+  check(before.admin == after.admin, "[admin]");
+  check(before.logging.file == after.logging.file, "log.file");
+  check(before.logging.access_log == after.logging.access_log &&
+            before.logging.access_log_file == after.logging.access_log_file &&
+            before.logging.access_log_format == after.logging.access_log_format &&
+            before.logging.access_log_template == after.logging.access_log_template,
+        "[access_log]");
+  config::Timeouts expected = after.timeouts;
+  expected.drain = before.timeouts.drain;
+  check(before.timeouts == expected, "[timeouts]");
+  return warnings;
+}
+
+std::string lines(const std::vector<Diagnostic>& problems) {
+  std::string text;
+  for (const Diagnostic& problem : problems) {
+    if (!text.empty()) text += '\n';
+    text += describe(problem);
+  }
+  return text;
+}
+
+}  // namespace mooring::app

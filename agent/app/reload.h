@@ -1,0 +1,25 @@
+// What a new configuration changes. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "app/sockets.h"
+#include "config/model.h"
+#include "core/result.h"
+
+namespace mooring::app {
+
+struct BoundChange {
+  BoundAddresses to_open;
+  std::vector<std::string> to_close;  // a listener whose address changed is in both
+};
+[[nodiscard]] BoundChange bound_change(const config::AgentConfig& before, const config::AgentConfig& after);
+
+/// One sentence for each setting that only a restart takes into use.
+[[nodiscard]] std::vector<std::string> needs_restart(const config::AgentConfig& before, const config::AgentConfig& after);
+
+/// As `mooring status` shows them: one line for each.
+[[nodiscard]] std::string lines(const std::vector<Diagnostic>& problems);
+
+}  // namespace mooring::app

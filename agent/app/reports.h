@@ -1,0 +1,25 @@
+// What the admin API says about the agent, as JSON: docs/status-json.md. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "app/state.h"
+
+namespace mooring::app {
+
+struct Problem {
+  bool is_error = false;
+  std::string text;
+};
+[[nodiscard]] std::vector<Problem> problems(const Report& report);
+
+/// Distinguished name of who signed the leaf, as RFC 2253 writes it.
+[[nodiscard]] std::string issuer_of(const identity::Material& material);
+
+[[nodiscard]] std::string status_json(const Report& report);
+/// Without secrets: key material is named by its files only.
+[[nodiscard]] std::string config_dump_json(const Report& report);
+[[nodiscard]] std::string clusters_json(const Report& report);
+
+}  // namespace mooring::app

@@ -1,0 +1,205 @@
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "app/reports.h"
+#include "observe/record_json.h"
+
+namespace mooring::app {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using observe::CloseReason;
+
+const char* fate(config::OnAgentDeath choice) {
+  return choice == config::OnAgentDeath::open ? "open" : "closed";
+}
+
+std::string time_text(WallTime time) {
+  return fmt::format("{:%FT%TZ}", std::chrono::floor<std::chrono::seconds>(time));
+}
+
+std::int64_t seconds(WallTime::duration duration) {
+  return std::chrono::duration_cast<std::chrono::seconds>(duration).count();
+}
+
+struct ServiceCounts {
+  std::uint64_t connections = 0;
+  std::uint64_t accepted = 0;
+  std::uint64_t denied = 0;
+  std::uint64_t shadow_denied = 0;
+  std::uint64_t failed = 0;
+};
+
+// Refused before policy was asked.
+constexpr CloseReason kBeforePolicy[] = {
+    CloseReason::no_identity,    CloseReason::plaintext_refused,   CloseReason::handshake_timeout,
+    CloseReason::handshake_failed, CloseReason::no_peer_certificate, CloseReason::peer_untrusted,
+    CloseReason::peer_expired,   CloseReason::bad_identity,        CloseReason::peer_rejected_us,
+    CloseReason::late_tls};
+
+ServiceCounts count(const observe::StatsRegistry& stats, const std::string& listener) {
+  ServiceCounts sum;
+  for (const auto& [key, blocks] : stats.listeners()) {
+    if (key.name != listener) continue;
+    for (std::size_t i = 0; i < stats.workers(); ++i) {
+      const observe::ListenerStats& block = blocks[i];
+      sum.connections += block.downstream_cx_active.value();
+      sum.accepted += block.rbac_allowed.value();
+      sum.denied += block.rbac_denied.value();
+      sum.shadow_denied += block.rbac_shadow_denied.value();
+      for (const CloseReason reason : kBeforePolicy) sum.failed += block.closed[static_cast<std::size_t>(reason)].value();
+    }
+  }
+  return sum;
+}
+
+struct UpstreamCounts {
+  std::uint64_t connections = 0;
+  std::uint64_t opened = 0;
+  std::uint64_t failures = 0;
+};
+
+UpstreamCounts count_cluster(const observe::StatsRegistry& stats, const std::string& cluster) {
+  UpstreamCounts sum;
+  const auto found = stats.clusters().find(cluster);
+  if (found == stats.clusters().end()) return sum;
+  for (std::size_t i = 0; i < stats.workers(); ++i) {
+    const observe::ClusterStats& block = found->second[i];
+    sum.connections += block.upstream_cx_active.value();
+    sum.opened += block.upstream_cx_total.value();
+    sum.failures += block.upstream_cx_connect_fail.value();
+  }
+  return sum;
+}
+
+Json identity_json(const Report& report) {
+  const identity::MaterialPtr& material = report.snapshot.material;
+  if (!material) return nullptr;
+  return {{"spiffe_id", material->id.text()},
+          {"issuer", issuer_of(*material)},
+          {"not_after", time_text(material->not_after)},
+          {"expires_in_s", seconds(material->not_after - report.now)},
+          {"source", report.config.identity ? report.config.identity->svid_file : ""}};
+}
+
+Json capture_json(const Report& report) {
+  const config::Capture& capture = report.config.capture;
+  return {{"state", report.capture.state},
+          {"backend", report.capture.backend},
+          {"outbound", report.capture.outbound},
+          {"inbound", report.capture.inbound},
+          {"on_agent_death",
+           {{"outbound", fate(capture.outbound_on_agent_death)},
+            {"permissive", fate(capture.permissive_on_agent_death)},
+            {"strict", fate(capture.strict_on_agent_death)}}},
+          {"problem", report.capture.problem}};
+}
+
+const char* service_state(const Report& report, const config::Service& service) {
+  if (!report.snapshot.material) return "no_identity";
+  if (!service.listen && report.capture.state != "active") return "not_captured";
+  return "ready";
+}
+
+Json service_json(const Report& report, const config::Service& service) {
+  const ServiceCounts counts = count(report.stats, "inbound_" + service.name);
+  return {{"name", service.name},
+          {"port", service.port},
+          {"mode", service.mode == config::TlsMode::strict ? "strict" : "permissive"},
+          {"target", service.target ? service.target->to_string() : "host"},
+          {"listen", service.listen ? service.listen->to_string() : ""},
+          {"state", service_state(report, service)},
+          {"connections", counts.connections},
+          {"accepted", counts.accepted},
+          {"denied", counts.denied},
+          {"shadow_denied", counts.shadow_denied},
+          {"failed", counts.failed}};
+}
+
+Json endpoint_json(const std::string& address, const char* state, std::uint64_t connections) {
+  return {{"address", address}, {"state", state}, {"connections", connections}};
+}
+
+Json endpoints_json(const Report& report, const config::Upstream& upstream, std::uint64_t connections) {
+  Json list = Json::array();
+  // Connections are counted for the upstream as a whole.
+  const std::uint64_t each = upstream.endpoints.size() == 1 ? connections : 0;
+  const auto add = [&](const SocketAddress& address) {
+    const bool is_ejected = report.is_ejected && report.is_ejected(upstream.name, address);
+    list.push_back(endpoint_json(address.to_string(), is_ejected ? "ejected" : "healthy", each));
+  };
+  for (const config::EndpointAddress& endpoint : upstream.endpoints) {
+    if (endpoint.address) {
+      add(*endpoint.address);
+      continue;
+    }
+    const auto found = report.names.find(endpoint.host_name);
+    if (found == report.names.end() || found->second.empty()) {
+      list.push_back(endpoint_json(fmt::format("{}:{}", endpoint.host_name, endpoint.port), "unresolved", 0));
+      continue;
+    }
+    for (const IpAddress& ip : found->second) add({ip, endpoint.port});
+  }
+  return list;
+}
+
+Json upstream_json(const Report& report, const config::Upstream& upstream) {
+  const UpstreamCounts counts = count_cluster(report.stats, upstream.name);
+  Json addresses = Json::array();
+  for (const config::Destination& destination : upstream.addresses) {
+    addresses.push_back(destination.prefix ? destination.prefix->to_string() : destination.host_name);
+  }
+  return {{"name", upstream.name},
+          {"addresses", std::move(addresses)},
+          {"ports", upstream.ports},
+          {"endpoints", endpoints_json(report, upstream, counts.connections)},
+          {"connections", counts.connections},
+          {"opened", counts.opened},
+          {"failures", counts.failures}};
+}
+
+Json host_json(const Report& report) {
+  std::uint64_t connections = 0;
+  for (std::size_t i = 0; i < report.stats.workers(); ++i) {
+    connections += report.stats.worker(i).connections_active.value();
+  }
+  return {{"name", report.config.host.name},
+          {"version", MOORING_VERSION},
+          {"uptime_s", seconds(report.now - report.started)},
+          {"pid", ::getpid()},
+          {"workers", report.stats.workers()},
+          {"connections", connections}};
+}
+
+}  // namespace
+
+std::string status_json(const Report& report) {
+  Json services = Json::array();
+  for (const config::Service& service : report.config.services) services.push_back(service_json(report, service));
+  Json upstreams = Json::array();
+  for (const config::Upstream& upstream : report.config.upstreams) upstreams.push_back(upstream_json(report, upstream));
+  Json list = Json::array();
+  for (const Problem& problem : problems(report)) {
+    list.push_back({{"severity", problem.is_error ? "error" : "warning"}, {"text", problem.text}});
+  }
+  const ConfigState& state = report.config_state;
+  return observe::dump({{"ready", report.ready},
+                        {"host", host_json(report)},
+                        {"identity", identity_json(report)},
+                        {"capture", capture_json(report)},
+                        {"services", std::move(services)},
+                        {"upstreams", std::move(upstreams)},
+                        {"problems", std::move(list)},
+                        {"config",
+                         {{"path", state.path},
+                          {"loaded_at", time_text(state.loaded_at)},
+                          {"generation", state.generation},
+                          {"last_error", state.last_error}}}});
+}
+
+}  // namespace mooring::app

@@ -1,0 +1,125 @@
+#include "app/workers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "app/process.h"
+
+namespace mooring::app {
+
+namespace {
+
+// In the form of envoy_listener_address: "0.0.0.0_8080", colons of IPv6 replaced too.
+std::string stats_address(const SocketAddress& address) {
+  std::string text = fmt::format("{}_{}", address.ip.to_string(), address.port);
+  std::replace(text.begin(), text.end(), ':', '_');
+  return text;
+}
+
+observe::ListenerKey key_of(const snapshot::Listener& listener, std::uint16_t other_port) {
+  if (listener.bind) return {listener.name, stats_address(*listener.bind)};
+  if (listener.match.empty()) return {listener.name, stats_address({IpAddress{}, other_port})};
+  const snapshot::DestinationMatch& first = listener.match.front();
+  return {listener.name, stats_address({first.prefix.base, first.port})};
+}
+
+std::uint32_t share(std::uint32_t total, std::size_t workers) {
+  return std::max<std::uint32_t>(1, static_cast<std::uint32_t>((total + workers - 1) / workers));
+}
+
+}  // namespace
+
+net::Keepalive keepalive_of(const config::AgentConfig& config) noexcept {
+  return {config.timeouts.keepalive_idle, config.timeouts.keepalive_interval};
+}
+
+Workers::Workers(Loop& loop,
+                 const config::AgentConfig& config,
+                 observe::StatsRegistry& stats,
+                 observe::AccessLog* access_log)
+    : stats_(stats),
+      outbound_port_(config.capture.outbound_port),
+      inbound_port_(config.capture.inbound_port),
+      mailbox_(loop, [this](FromWorker from) { on_message(std::move(from)); }) {
+  for (std::size_t i = 0; i < stats.workers(); ++i) {
+    proxy::WorkerOptions options;
+    options.index = i;
+    options.max_connections = share(config.limits.connections, stats.workers());
+    options.max_handshakes = share(config.limits.handshakes, stats.workers());
+    options.handshake_timeout = config.timeouts.handshake;
+    options.peek_timeout = config.timeouts.peek;
+    options.keepalive = keepalive_of(config);
+    options.outbound_port = outbound_port_;
+    options.inbound_port = inbound_port_;
+    options.stats = &stats.worker(i);
+    options.access_log = access_log;
+    options.to_control = [this, i](proxy::ControlMessage message) { mailbox_.post({i, std::move(message)}); };
+    threads_.push_back(std::make_unique<proxy::WorkerThread>(std::move(options)));
+  }
+}
+
+void Workers::use(const snapshot::SnapshotPtr& snapshot) {
+  for (std::size_t i = 0; i < threads_.size(); ++i) {
+    threads_[i]->post(proxy::UseSnapshot{snapshot, stats_table(*snapshot, i)});
+  }
+  std::erase_if(ejected_, [&](const auto& entry) {
+    const auto& [cluster_name, endpoint] = entry.first;
+    return std::none_of(snapshot->clusters.begin(), snapshot->clusters.end(), [&](const snapshot::ClusterPtr& cluster) {
+      return cluster->name == cluster_name &&
+             std::find(cluster->endpoints.begin(), cluster->endpoints.end(), endpoint) != cluster->endpoints.end();
+    });
+  });
+}
+
+void Workers::add(WorkerSockets sockets) {
+  for (WorkerSocket& socket : sockets) threads_[socket.worker]->post(std::move(socket.message));
+}
+
+void Workers::remove(const std::string& listener) {
+  for (const auto& thread : threads_) thread->post(proxy::RemoveSocket{listener});
+}
+
+void Workers::drain(Milliseconds deadline, std::function<void()> on_done) {
+  on_drained_ = std::move(on_done);
+  if (drained_.size() == threads_.size() && on_drained_) return on_drained_();
+  for (const auto& thread : threads_) thread->post(proxy::Drain{deadline});
+}
+
+bool Workers::is_ejected(const std::string& cluster, const SocketAddress& endpoint) const {
+  return ejected_.contains({cluster, endpoint});
+}
+
+void Workers::on_message(FromWorker from) {
+  if (const auto* change = std::get_if<proxy::EndpointChanged>(&from.message)) {
+    on_endpoint(from.worker, *change);
+  } else if (std::holds_alternative<proxy::Drained>(from.message)) {
+    drained_.insert(from.worker);
+    if (drained_.size() == threads_.size() && on_drained_) std::exchange(on_drained_, nullptr)();
+  }
+  // SnapshotReleased: freed here with the message.
+}
+
+void Workers::on_endpoint(std::size_t worker, const proxy::EndpointChanged& change) {
+  const std::pair<std::string, SocketAddress> key{change.cluster, change.endpoint};
+  if (change.ejected) {
+    ejected_[key].insert(worker);
+  } else if (const auto found = ejected_.find(key); found != ejected_.end()) {
+    found->second.erase(worker);
+    if (found->second.empty()) ejected_.erase(found);
+  }
+}
+
+std::shared_ptr<const proxy::StatsTable> Workers::stats_table(const snapshot::Snapshot& snapshot, std::size_t worker) {
+  auto table = std::make_shared<proxy::StatsTable>();
+  for (std::size_t i = 0; i < snapshot.listeners.size(); ++i) {
+    const std::uint16_t other_port = i == snapshot::kInboundOther ? inbound_port_ : outbound_port_;
+    table->listeners.push_back(&stats_.listener(key_of(*snapshot.listeners[i], other_port), worker));
+  }
+  for (const snapshot::ClusterPtr& cluster : snapshot.clusters) {
+    table->clusters.push_back(&stats_.cluster(cluster->name, worker));
+  }
+  return table;
+}
+
+}  // namespace mooring::app

@@ -1,0 +1,62 @@
+// All worker threads as one: what the control thread tells them, and what it hears back.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "app/sockets.h"
+#include "config/model.h"
+#include "core/loop.h"
+#include "core/mailbox.h"
+#include "observe/access_log.h"
+#include "observe/stats.h"
+#include "proxy/worker.h"
+
+namespace mooring::app {
+
+[[nodiscard]] net::Keepalive keepalive_of(const config::AgentConfig& config) noexcept;
+
+class Workers {
+ public:
+  /// Starts the threads. `stats` and `access_log` outlive this object.
+  Workers(Loop& loop, const config::AgentConfig& config, observe::StatsRegistry& stats, observe::AccessLog* access_log);
+
+  [[nodiscard]] std::size_t count() const noexcept { return threads_.size(); }
+
+  void use(const snapshot::SnapshotPtr& snapshot);
+  void add(WorkerSockets sockets);
+  void remove(const std::string& listener);
+  /// `on_done` runs once every worker has let its last connection go.
+  void drain(Milliseconds deadline, std::function<void()> on_done);
+  /// Ends what is open and joins the threads.
+  void stop() { threads_.clear(); }
+
+  /// In the eyes of any worker.
+  [[nodiscard]] bool is_ejected(const std::string& cluster, const SocketAddress& endpoint) const;
+
+ private:
+  struct FromWorker {
+    std::size_t worker = 0;
+    proxy::ControlMessage message;
+  };
+  void on_message(FromWorker from);
+  void on_endpoint(std::size_t worker, const proxy::EndpointChanged& change);
+  [[nodiscard]] std::shared_ptr<const proxy::StatsTable> stats_table(const snapshot::Snapshot& snapshot, std::size_t worker);
+
+  observe::StatsRegistry& stats_;
+  std::uint16_t outbound_port_;
+  std::uint16_t inbound_port_;
+  Mailbox<FromWorker> mailbox_;  // outlives the threads, which post to it
+  std::map<std::pair<std::string, SocketAddress>, std::set<std::size_t>> ejected_;
+  std::set<std::size_t> drained_;
+  std::function<void()> on_drained_;
+  std::vector<std::unique_ptr<proxy::WorkerThread>> threads_;
+};
+
+}  // namespace mooring::app
