@@ -15,7 +15,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::vector<const observe::AccessRecord*> newest(observe::FlightRecorder& recorder, std::size_t limit) {
+std::vector<const observe::AccessRecord*> newest(observe::FlightRecorder& recorder,
+                                                 std::size_t limit) {
   std::vector<const observe::AccessRecord*> records = recorder.recent();
   if (records.size() > limit) records.resize(limit);
   return records;
@@ -31,7 +32,8 @@ http::Response refused(const std::vector<Diagnostic>& problems) {
 
 // mooring-net's own words, asked when somebody wants to know.
 CaptureState ask_state(const CaptureControl& capture, const std::string& helper_socket) {
-  CaptureState state{.problem = capture.problem(),
+  CaptureState state{.backend = "",
+                     .problem = capture.problem(),
                      .outbound = capture.outbound(),
                      .inbound = capture.inbound(),
                      .is_active = capture.is_active()};
@@ -63,8 +65,9 @@ Report Agent::report() const {
                 .identity_problem = identity_.problem(),
                 .stats = stats_,
                 .capture = {},
-                .is_ejected = [this](const std::string& cluster,
-                                     const SocketAddress& endpoint) { return workers_->is_ejected(cluster, endpoint); }};
+                .is_ejected = [this](const std::string& cluster, const SocketAddress& endpoint) {
+                  return workers_->is_ejected(cluster, endpoint);
+                }};
   return report;
 }
 
@@ -100,8 +103,12 @@ admin::Handlers Agent::handlers() {
     whole.capture = ask_state(*capture_, config_.capture.helper_socket);
     return status_json(whole);
   };
-  handlers.why = [this](std::size_t limit) { return observe::render_why_json(newest(recorder_, limit)); };
-  handlers.why_text = [this](std::size_t limit) { return observe::render_why_text(newest(recorder_, limit)); };
+  handlers.why = [this](std::size_t limit) {
+    return observe::render_why_json(newest(recorder_, limit));
+  };
+  handlers.why_text = [this](std::size_t limit) {
+    return observe::render_why_text(newest(recorder_, limit));
+  };
   handlers.drain = [this] {
     drain();
     return admin::json_response("{}");

@@ -37,7 +37,8 @@ Agent::~Agent() {
 }
 
 void Agent::run() {
-  for (const std::string& warning : config_.warnings) log::warn("{}", warning);
+  for (const std::string& warning : config_.warnings)
+    log::warn("{}", warning);
   log::info("mooringd {} serves with {} workers", MOORING_VERSION, stats_.workers());
   sd_notify("READY=1\nSTATUS=serving");
   if (const Milliseconds interval = sd_watchdog_interval(); interval.count() > 0) {
@@ -55,8 +56,8 @@ admin::Readiness Agent::readiness() const {
 }
 
 void Agent::publish() {
-  snapshot::Built built =
-      snapshot::build(snapshot::resources_from(config_, names_.names()), identity_.material(), snapshot_.get());
+  snapshot::Built built = snapshot::build(
+      snapshot::resources_from(config_, names_.names()), identity_.material(), snapshot_.get());
   for (const snapshot::Rejected& rejected : built.rejected) {
     log::error("{} is not used: {}: {}", rejected.resource, rejected.field, rejected.reason);
   }
@@ -68,7 +69,8 @@ void Agent::publish() {
 void Agent::on_inputs_changed() {
   if (!workers_ || is_stopping_) return;
   publish();
-  if (auto applied = capture_->apply(config_, names_.names()); !applied) log::error("{}", describe(applied.error()));
+  if (auto applied = capture_->apply(config_, names_.names()); !applied)
+    log::error("{}", describe(applied.error()));
 }
 
 void Agent::stop() {

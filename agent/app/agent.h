@@ -1,5 +1,5 @@
-// The control loop's owner: configuration, identity, names and capture become snapshots for the workers; signals and
-// the admin API steer it.
+// The control loop's owner: configuration, identity, names and capture become snapshots for the
+// workers; signals and the admin API steer it.
 #pragma once
 
 #include <memory>
@@ -23,7 +23,8 @@ namespace mooring::app {
 class Agent {
  public:
   /// The whole graph, serving: build.cc.
-  [[nodiscard]] static Checked<std::unique_ptr<Agent>> build(const std::string& config_file, config::AgentConfig config);
+  [[nodiscard]] static Checked<std::unique_ptr<Agent>> build(const std::string& config_file,
+                                                             config::AgentConfig config);
   ~Agent();
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;

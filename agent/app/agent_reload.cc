@@ -36,11 +36,13 @@ Agent::Reloaded Agent::reload() {
     ++config_state_.reloads;
     ++config_state_.generation;
     config_state_.loaded_at = Clock().wall();
-    for (const std::string& warning : result.warnings) log::warn("{}", warning);
+    for (const std::string& warning : result.warnings)
+      log::warn("{}", warning);
     log::info("configuration {} is in use", config_state_.generation);
   } else {
     ++config_state_.failures;
-    for (const Diagnostic& problem : result.problems) log::error("configuration refused: {}", describe(problem));
+    for (const Diagnostic& problem : result.problems)
+      log::error("configuration refused: {}", describe(problem));
   }
   sd_notify("READY=1");
   return result;
@@ -65,9 +67,11 @@ std::vector<Diagnostic> Agent::apply(config::AgentConfig next) {
   if (has_other_files) identity_.set_files(identity_files(config_));
   names_.set_names(snapshot::host_names(config_));
   publish();
-  for (const std::string& listener : change.to_close) workers_->remove(listener);
+  for (const std::string& listener : change.to_close)
+    workers_->remove(listener);
   workers_->add(std::move(*opened));
-  if (auto applied = capture_->apply(config_, names_.names()); !applied) log::error("{}", describe(applied.error()));
+  if (auto applied = capture_->apply(config_, names_.names()); !applied)
+    log::error("{}", describe(applied.error()));
   return {};
 }
 

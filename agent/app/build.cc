@@ -12,7 +12,8 @@ namespace {
 
 constexpr Milliseconds kWaitForNames{2000};
 
-observe::AccessLogOptions access_log_options(const config::Logging& logging, observe::FlightRecorder& recorder) {
+observe::AccessLogOptions access_log_options(const config::Logging& logging,
+                                             observe::FlightRecorder& recorder) {
   observe::AccessLogOptions options;
   if (logging.access_log) options.file = logging.access_log_file;
   options.json = logging.access_log_format == config::LogFormat::json;
@@ -22,17 +23,21 @@ observe::AccessLogOptions access_log_options(const config::Logging& logging, obs
 }
 
 Diagnostic cannot_listen(const std::string& where, const Error& error) {
-  return {where, "cannot listen: " + describe(error), error.code == Errc::conflict ? "does another agent run?" : ""};
+  return {where,
+          "cannot listen: " + describe(error),
+          error.code == Errc::conflict ? "does another agent run?" : ""};
 }
 
 }  // namespace
 
-Checked<std::unique_ptr<Agent>> Agent::build(const std::string& config_file, config::AgentConfig config) {
+Checked<std::unique_ptr<Agent>> Agent::build(const std::string& config_file,
+                                             config::AgentConfig config) {
   std::unique_ptr<Agent> agent(new Agent(config_file, std::move(config)));
   const config::AgentConfig& settings = agent->config_;
   const SocketNeeds needs{agent->stats_.workers(), keepalive_of(settings)};
 
-  auto access_log = observe::AccessLog::make(access_log_options(settings.logging, agent->recorder_));
+  auto access_log =
+      observe::AccessLog::make(access_log_options(settings.logging, agent->recorder_));
   if (!access_log) return fail(access_log.error());
   agent->access_log_ = std::move(*access_log);
 
@@ -54,15 +59,20 @@ Checked<std::unique_ptr<Agent>> Agent::build(const std::string& config_file, con
   agent->names_.set_names(snapshot::host_names(settings));
   agent->names_.wait_for_first(kWaitForNames);
 
-  agent->workers_ = std::make_unique<Workers>(agent->loop_, settings, agent->stats_, agent->access_log_.get());
+  agent->workers_ =
+      std::make_unique<Workers>(agent->loop_, settings, agent->stats_, agent->access_log_.get());
   agent->publish();
   agent->workers_->add(std::move(*bound));
   agent->capture_ = std::make_unique<CaptureControl>(
-      agent->loop_, needs, [raw = agent.get()](WorkerSockets sockets) { raw->workers_->add(std::move(sockets)); });
-  if (auto started = agent->capture_->start(settings, agent->names_.names()); !started) return fail(started.error());
+      agent->loop_, needs, [raw = agent.get()](WorkerSockets sockets) {
+        raw->workers_->add(std::move(sockets));
+      });
+  if (auto started = agent->capture_->start(settings, agent->names_.names()); !started)
+    return fail(started.error());
 
   const auto on_signal = [raw = agent.get()](int number, void (Agent::*action)()) {
-    raw->signals_.push_back(std::make_unique<SignalWatch>(raw->loop_, number, [raw, action] { (raw->*action)(); }));
+    raw->signals_.push_back(
+        std::make_unique<SignalWatch>(raw->loop_, number, [raw, action] { (raw->*action)(); }));
   };
   on_signal(SIGTERM, &Agent::stop);
   on_signal(SIGINT, &Agent::stop);

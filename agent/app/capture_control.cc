@@ -15,19 +15,28 @@ using capture_client::CaptureEvent;
 constexpr Milliseconds kRetry{1000};
 
 bool has_captured_services(const config::AgentConfig& config) {
-  return std::any_of(config.services.begin(), config.services.end(), [](const auto& service) { return !service.listen; });
+  return std::any_of(config.services.begin(), config.services.end(), [](const auto& service) {
+    return !service.listen;
+  });
 }
 
 bool is_empty(const capture_client::InterceptConfig& config) {
-  return config.outbound.empty() && config.inbound.empty() && config.other == capture_client::OtherTraffic::pass;
+  return config.outbound.empty() && config.inbound.empty() &&
+         config.other == capture_client::OtherTraffic::pass;
 }
 
 }  // namespace
 
-CaptureControl::CaptureControl(Loop& loop, SocketNeeds needs, std::function<void(WorkerSockets)> add_sockets)
-    : loop_(loop), needs_(needs), add_sockets_(std::move(add_sockets)), retry_(loop, [this] { try_helper(); }) {}
+CaptureControl::CaptureControl(Loop& loop,
+                               SocketNeeds needs,
+                               std::function<void(WorkerSockets)> add_sockets)
+    : loop_(loop),
+      needs_(needs),
+      add_sockets_(std::move(add_sockets)),
+      retry_(loop, [this] { try_helper(); }) {}
 
-Checked<void> CaptureControl::start(const config::AgentConfig& config, const snapshot::ResolvedNames& names) {
+Checked<void> CaptureControl::start(const config::AgentConfig& config,
+                                    const snapshot::ResolvedNames& names) {
   config_ = config;
   names_ = names;
   FromHelper answer = ask_helper(config.capture, needs_);
@@ -71,7 +80,8 @@ Checked<void> CaptureControl::open_own(const config::AgentConfig& config) {
   if (!has_own_inbound_ && has_captured_services(config)) {
     auto sockets = open_inbound(config.capture.inbound_port, needs_);
     if (!sockets) {
-      log::warn("services without `listen` are not reached through the agent: {}", describe(sockets.error()));
+      log::warn("services without `listen` are not reached through the agent: {}",
+                describe(sockets.error()));
       return {};
     }
     add_sockets_(std::move(*sockets));
@@ -90,7 +100,8 @@ Checked<void> CaptureControl::check(const config::AgentConfig& next) {
   return client_ || retry_wanted_ ? Checked<void>{} : open_own(next);
 }
 
-Checked<void> CaptureControl::apply(const config::AgentConfig& config, const snapshot::ResolvedNames& names) {
+Checked<void> CaptureControl::apply(const config::AgentConfig& config,
+                                    const snapshot::ResolvedNames& names) {
   config_ = config;
   names_ = names;
   if (client_) {
@@ -117,7 +128,8 @@ void CaptureControl::want() {
     return;
   }
   if (wanted_ == interception->config || (!wanted_ && is_empty(interception->config))) return;
-  for (const std::string& note : interception->notes) log::warn("{}", note);
+  for (const std::string& note : interception->notes)
+    log::warn("{}", note);
   wanted_ = std::move(interception->config);
   client_->set_wanted(wanted_);
 }
@@ -135,7 +147,8 @@ void CaptureControl::drop(std::function<void()> on_done) {
 
 std::string CaptureControl::problem() const {
   if (!problem_.empty()) return problem_;
-  if (wanted_ && client_ && !client_->is_active()) return "mooring-net has not confirmed capture yet";
+  if (wanted_ && client_ && !client_->is_active())
+    return "mooring-net has not confirmed capture yet";
   return {};
 }
 

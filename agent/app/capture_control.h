@@ -1,5 +1,5 @@
-// Capture as the agent sees it: where the captured sockets come from, and what mooring-net is asked to capture.
-// Control thread.
+// Capture as the agent sees it: where the captured sockets come from, and what mooring-net is asked
+// to capture. Control thread.
 #pragma once
 
 #include <functional>
@@ -20,13 +20,15 @@ class CaptureControl {
   /// `add_sockets` gives captured sockets to the workers.
   CaptureControl(Loop& loop, SocketNeeds needs, std::function<void(WorkerSockets)> add_sockets);
 
-  /// At start, once workers take sockets: from mooring-net, or, when nothing is to be captured by it, our own. Fails
-  /// when a port is taken. Blocking.
-  [[nodiscard]] Checked<void> start(const config::AgentConfig& config, const snapshot::ResolvedNames& names);
+  /// At start, once workers take sockets: from mooring-net, or, when nothing is to be captured by
+  /// it, our own. Fails when a port is taken. Blocking.
+  [[nodiscard]] Checked<void> start(const config::AgentConfig& config,
+                                    const snapshot::ResolvedNames& names);
   /// Opens what a new configuration would need beyond what there is, and nothing else changes.
   [[nodiscard]] Checked<void> check(const config::AgentConfig& next);
   /// After a reload, or when names resolve to something else.
-  [[nodiscard]] Checked<void> apply(const config::AgentConfig& config, const snapshot::ResolvedNames& names);
+  [[nodiscard]] Checked<void> apply(const config::AgentConfig& config,
+                                    const snapshot::ResolvedNames& names);
   void drop(std::function<void()> on_done);
 
   [[nodiscard]] bool is_active() const noexcept { return client_ && client_->is_active(); }
@@ -35,8 +37,12 @@ class CaptureControl {
   /// Why what the configuration wants is not captured; empty when it is.
   [[nodiscard]] std::string problem() const;
   /// What is captured now, as far as the configuration asks for it.
-  [[nodiscard]] std::size_t outbound() const noexcept { return wanted_ ? wanted_->outbound.size() : 0; }
-  [[nodiscard]] std::size_t inbound() const noexcept { return wanted_ ? wanted_->inbound.size() : 0; }
+  [[nodiscard]] std::size_t outbound() const noexcept {
+    return wanted_ ? wanted_->outbound.size() : 0;
+  }
+  [[nodiscard]] std::size_t inbound() const noexcept {
+    return wanted_ ? wanted_->inbound.size() : 0;
+  }
 
  private:
   void try_helper();

@@ -1,4 +1,5 @@
-// The identity files of the configuration: loaded at start, loaded again when they change. Control thread.
+// The identity files of the configuration: loaded at start, loaded again when they change. Control
+// thread.
 #pragma once
 
 #include <functional>
@@ -12,7 +13,8 @@
 namespace mooring::app {
 
 /// Nothing for a host that has none.
-[[nodiscard]] std::optional<identity::IdentityFiles> identity_files(const config::AgentConfig& config);
+[[nodiscard]] std::optional<identity::IdentityFiles> identity_files(
+    const config::AgentConfig& config);
 
 class IdentityWatch {
  public:

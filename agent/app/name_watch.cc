@@ -43,13 +43,16 @@ void NameWatch::wait_for_first(Milliseconds limit) {
 }
 
 void NameWatch::look_up_all() {
-  for (const std::string& name : wanted_) look_up(name);
+  for (const std::string& name : wanted_)
+    look_up(name);
 }
 
 void NameWatch::look_up(const std::string& name) {
   if (pending_.contains(name)) return;
-  pending_[name] = std::make_unique<net::Lookup>(
-      loop_, name, [this, name](std::vector<IpAddress> addresses) { on_answer(name, std::move(addresses)); });
+  pending_[name] =
+      std::make_unique<net::Lookup>(loop_, name, [this, name](std::vector<IpAddress> addresses) {
+        on_answer(name, std::move(addresses));
+      });
 }
 
 void NameWatch::on_answer(const std::string& name, std::vector<IpAddress> addresses) {
@@ -70,7 +73,9 @@ void NameWatch::on_answer(const std::string& name, std::vector<IpAddress> addres
 std::vector<IpAddress> resolve_now(const std::string& host_name) {
   Loop loop;
   std::vector<IpAddress> found;
-  const net::Lookup lookup(loop, host_name, [&found](std::vector<IpAddress> addresses) { found = std::move(addresses); });
+  const net::Lookup lookup(loop, host_name, [&found](std::vector<IpAddress> addresses) {
+    found = std::move(addresses);
+  });
   loop.run();
   return found;
 }

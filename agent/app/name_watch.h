@@ -1,4 +1,5 @@
-// Addresses of the host names that the configuration mentions, looked up again and again. Control thread.
+// Addresses of the host names that the configuration mentions, looked up again and again. Control
+// thread.
 #pragma once
 
 #include <functional>
@@ -20,7 +21,8 @@ class NameWatch {
 
   /// Names that stay keep their addresses; new ones are looked up at once.
   void set_names(const std::vector<std::string>& names);
-  /// Runs the loop until every name has its first answer, or for `limit`. Before the loop runs otherwise.
+  /// Runs the loop until every name has its first answer, or for `limit`. Before the loop runs
+  /// otherwise.
   void wait_for_first(Milliseconds limit);
 
   [[nodiscard]] const snapshot::ResolvedNames& names() const noexcept { return resolved_; }

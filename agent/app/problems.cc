@@ -18,7 +18,8 @@ void add_identity(std::vector<Problem>& list, const Report& report) {
   if (!report.config.identity) {
     list.push_back({true, "this host has no identity: [identity] is not configured"});
   } else if (!report.identity_problem.empty()) {
-    list.push_back({true, (material ? "identity not replaced: " : "no identity: ") + report.identity_problem});
+    list.push_back(
+        {true, (material ? "identity not replaced: " : "no identity: ") + report.identity_problem});
   }
   if (!material) return;
   const auto life = material->not_after - material->not_before;
@@ -26,10 +27,14 @@ void add_identity(std::vector<Problem>& list, const Report& report) {
   if (rest <= WallTime::duration::zero()) {
     list.push_back({true, fmt::format("the certificate of {} has expired", material->id.text())});
   } else if (material->not_before > report.now) {
-    list.push_back({true, fmt::format("the certificate of {} is not yet valid; is the clock right?", material->id.text())});
+    list.push_back({true,
+                    fmt::format("the certificate of {} is not yet valid; is the clock right?",
+                                material->id.text())});
   } else if (rest < life / 10) {
     const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(rest).count();
-    list.push_back({false, fmt::format("the certificate of {} expires in {} minutes", material->id.text(), minutes)});
+    list.push_back(
+        {false,
+         fmt::format("the certificate of {} expires in {} minutes", material->id.text(), minutes)});
   }
 }
 
@@ -45,7 +50,8 @@ void add_missing_bundles(std::vector<Problem>& list,
   for (const config::SpiffePattern& pattern : patterns) {
     const std::string_view domain = trust_domain_of(pattern.text);
     if (material.bundles.contains(domain)) continue;
-    list.push_back({false, fmt::format("{}: there is no bundle for trust domain {}", what, domain)});
+    list.push_back(
+        {false, fmt::format("{}: there is no bundle for trust domain {}", what, domain)});
     return;
   }
 }
@@ -55,11 +61,13 @@ void add_missing_bundles(std::vector<Problem>& list,
 std::vector<Problem> problems(const Report& report) {
   std::vector<Problem> list;
   const std::string& last_error = report.config_state.last_error;
-  if (!last_error.empty()) list.push_back({true, "the newest configuration was refused: " + last_error});
+  if (!last_error.empty())
+    list.push_back({true, "the newest configuration was refused: " + last_error});
   add_identity(list, report);
   if (!report.capture.problem.empty()) list.push_back({true, "capture: " + report.capture.problem});
   for (const snapshot::Rejected& rejected : report.rejected) {
-    list.push_back({true, fmt::format("{}: {}: {}", rejected.resource, rejected.field, rejected.reason)});
+    list.push_back(
+        {true, fmt::format("{}: {}: {}", rejected.resource, rejected.field, rejected.reason)});
   }
   if (report.snapshot.material) {
     const identity::Material& material = *report.snapshot.material;
@@ -76,7 +84,8 @@ std::vector<Problem> problems(const Report& report) {
       list.push_back({true, fmt::format("host name {} has no address", name)});
     }
   }
-  for (const std::string& warning : report.config.warnings) list.push_back({false, warning});
+  for (const std::string& warning : report.config.warnings)
+    list.push_back({false, warning});
   return list;
 }
 
@@ -84,7 +93,8 @@ std::string issuer_of(const identity::Material& material) {
   if (material.chain.empty()) return {};
   const std::unique_ptr<BIO, decltype(&BIO_free)> out(BIO_new(BIO_s_mem()), &BIO_free);
   if (!out) return {};
-  X509_NAME_print_ex(out.get(), X509_get_issuer_name(material.chain.front().get()), 0, XN_FLAG_RFC2253);
+  X509_NAME_print_ex(
+      out.get(), X509_get_issuer_name(material.chain.front().get()), 0, XN_FLAG_RFC2253);
   char* text = nullptr;
   const long size = BIO_get_mem_data(out.get(), &text);
   return {text, static_cast<std::size_t>(size)};

@@ -44,7 +44,7 @@ std::size_t cpus_by_quota(std::size_t otherwise) {
 void prepare_process() noexcept {
   ::umask(077);
   (void)::prctl(PR_SET_DUMPABLE, 0);
-  struct sigaction ignore {};
+  struct sigaction ignore{};
   ignore.sa_handler = SIG_IGN;
   (void)::sigaction(SIGPIPE, &ignore, nullptr);
   rlimit files{};

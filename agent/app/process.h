@@ -10,7 +10,8 @@ namespace mooring::app {
 /// No core dumps of keys, no SIGPIPE, private files, all the descriptors that the host grants.
 void prepare_process() noexcept;
 
-/// limits.workers, or the CPUs that this process may use: its affinity, bounded by its cgroup's quota.
+/// limits.workers, or the CPUs that this process may use: its affinity, bounded by its cgroup's
+/// quota.
 [[nodiscard]] std::size_t worker_count(const config::Limits& limits);
 
 /// Bytes that the allocator has given out.

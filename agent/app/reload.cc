@@ -19,10 +19,12 @@ BoundChange bound_change(const config::AgentConfig& before, const config::AgentC
   return change;
 }
 
-std::vector<std::string> needs_restart(const config::AgentConfig& before, const config::AgentConfig& after) {
+std::vector<std::string> needs_restart(const config::AgentConfig& before,
+                                       const config::AgentConfig& after) {
   std::vector<std::string> warnings;
   const auto check = [&warnings](bool is_same, const char* what) {
-    if (!is_same) warnings.push_back(fmt::format("{} changed: restart mooringd to take it into use", what));
+    if (!is_same)
+      warnings.push_back(fmt::format("{} changed: restart mooringd to take it into use", what));
   };
   check(before.limits == after.limits, "[limits]");
   check(before.capture.outbound_port == after.capture.outbound_port, "capture.outbound_port");

@@ -27,7 +27,8 @@ int run_daemon(const std::string& config_file) {
   auto config = config::load(config_file);
   if (!config) return complain(lines(config.error()), kBadConfig);
   if (const auto started = log::start(config->logging.file, config->logging.level); !started) {
-    return complain(fmt::format("{}: {}", config->logging.file, describe(started.error())), kFailed);
+    return complain(fmt::format("{}: {}", config->logging.file, describe(started.error())),
+                    kFailed);
   }
   int exit_code = 0;
   if (auto agent = Agent::build(config_file, std::move(*config))) {

@@ -14,7 +14,8 @@ namespace {
 using proxy::SocketKind;
 
 IpAddress loopback(bool v4) {
-  return v4 ? IpAddress::v4(0x7f000001) : IpAddress::v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
+  return v4 ? IpAddress::v4(0x7f000001)
+            : IpAddress::v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
 }
 
 bool host_lacks_family(const Error& error) {
@@ -24,12 +25,18 @@ bool host_lacks_family(const Error& error) {
 Diagnostic cannot_listen(const SocketAddress& address, const Error& error) {
   const char* hint = "";
   if (error.detail == EADDRINUSE) hint = "another program has this port";
-  if (error.detail == EACCES || error.detail == EPERM) hint = "ports below 1024 need CAP_NET_BIND_SERVICE";
-  return {address.to_string(), fmt::format("cannot listen on port {}: {}", address.port, describe(error)), hint};
+  if (error.detail == EACCES || error.detail == EPERM)
+    hint = "ports below 1024 need CAP_NET_BIND_SERVICE";
+  return {address.to_string(),
+          fmt::format("cannot listen on port {}: {}", address.port, describe(error)),
+          hint};
 }
 
-Result<WorkerSockets> open_one_address(
-    const SocketAddress& address, bool transparent, SocketKind kind, const std::string& listener, const SocketNeeds& needs) {
+Result<WorkerSockets> open_one_address(const SocketAddress& address,
+                                       bool transparent,
+                                       SocketKind kind,
+                                       const std::string& listener,
+                                       const SocketNeeds& needs) {
   WorkerSockets sockets;
   for (std::size_t worker = 0; worker < needs.workers; ++worker) {
     auto fd = net::make_listener(address, {.transparent = transparent});
@@ -41,10 +48,14 @@ Result<WorkerSockets> open_one_address(
 }
 
 void append(WorkerSockets& to, WorkerSockets from) {
-  for (WorkerSocket& socket : from) to.push_back(std::move(socket));
+  for (WorkerSocket& socket : from)
+    to.push_back(std::move(socket));
 }
 
-Checked<WorkerSockets> open_loopback(std::uint16_t port, bool transparent, SocketKind kind, const SocketNeeds& needs) {
+Checked<WorkerSockets> open_loopback(std::uint16_t port,
+                                     bool transparent,
+                                     SocketKind kind,
+                                     const SocketNeeds& needs) {
   WorkerSockets all;
   for (const bool v4 : {true, false}) {
     const SocketAddress address{loopback(v4), port};
@@ -98,7 +109,8 @@ FromHelper ask_helper(const config::Capture& capture, const SocketNeeds& needs) 
     if (listener.info.worker >= needs.workers) continue;
     net::set_proxy_options(listener.fd.get(), needs.keepalive);
     sockets.push_back(
-        {listener.info.worker, {is_inbound ? SocketKind::inbound : SocketKind::outbound, std::move(listener.fd), ""}});
+        {listener.info.worker,
+         {is_inbound ? SocketKind::inbound : SocketKind::outbound, std::move(listener.fd), ""}});
   }
   return {true, std::move(sockets)};
 }

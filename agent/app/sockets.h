@@ -1,5 +1,6 @@
-// The listening sockets of the data path: captured ones from mooring-net or our own, and those of services with
-// `listen`. One of each for each worker. Blocking; control thread, at start and at a reload.
+// The listening sockets of the data path: captured ones from mooring-net or our own, and those of
+// services with `listen`. One of each for each worker. Blocking; control thread, at start and at a
+// reload.
 #pragma once
 
 #include <map>
@@ -30,7 +31,8 @@ using BoundAddresses = std::map<std::string, SocketAddress>;
 [[nodiscard]] BoundAddresses bound_addresses(const config::AgentConfig& config);
 
 /// The diagnostic names the address that cannot be had.
-[[nodiscard]] Checked<WorkerSockets> open_bound(const BoundAddresses& addresses, const SocketNeeds& needs);
+[[nodiscard]] Checked<WorkerSockets> open_bound(const BoundAddresses& addresses,
+                                                const SocketNeeds& needs);
 /// 127.0.0.1 and ::1 (left out where the host lacks it).
 [[nodiscard]] Checked<WorkerSockets> open_outbound(std::uint16_t port, const SocketNeeds& needs);
 /// The same, transparent: fails without CAP_NET_ADMIN.

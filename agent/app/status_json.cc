@@ -36,11 +36,16 @@ struct ServiceCounts {
 };
 
 // Refused before policy was asked.
-constexpr CloseReason kBeforePolicy[] = {
-    CloseReason::no_identity,    CloseReason::plaintext_refused,   CloseReason::handshake_timeout,
-    CloseReason::handshake_failed, CloseReason::no_peer_certificate, CloseReason::peer_untrusted,
-    CloseReason::peer_expired,   CloseReason::bad_identity,        CloseReason::peer_rejected_us,
-    CloseReason::late_tls};
+constexpr CloseReason kBeforePolicy[] = {CloseReason::no_identity,
+                                         CloseReason::plaintext_refused,
+                                         CloseReason::handshake_timeout,
+                                         CloseReason::handshake_failed,
+                                         CloseReason::no_peer_certificate,
+                                         CloseReason::peer_untrusted,
+                                         CloseReason::peer_expired,
+                                         CloseReason::bad_identity,
+                                         CloseReason::peer_rejected_us,
+                                         CloseReason::late_tls};
 
 ServiceCounts count(const observe::StatsRegistry& stats, const std::string& listener) {
   ServiceCounts sum;
@@ -52,7 +57,8 @@ ServiceCounts count(const observe::StatsRegistry& stats, const std::string& list
       sum.accepted += block.rbac_allowed.value();
       sum.denied += block.rbac_denied.value();
       sum.shadow_denied += block.rbac_shadow_denied.value();
-      for (const CloseReason reason : kBeforePolicy) sum.failed += block.closed[static_cast<std::size_t>(reason)].value();
+      for (const CloseReason reason : kBeforePolicy)
+        sum.failed += block.closed[static_cast<std::size_t>(reason)].value();
     }
   }
   return sum;
@@ -125,7 +131,9 @@ Json endpoint_json(const std::string& address, const char* state, std::uint64_t 
   return {{"address", address}, {"state", state}, {"connections", connections}};
 }
 
-Json endpoints_json(const Report& report, const config::Upstream& upstream, std::uint64_t connections) {
+Json endpoints_json(const Report& report,
+                    const config::Upstream& upstream,
+                    std::uint64_t connections) {
   Json list = Json::array();
   // Connections are counted for the upstream as a whole.
   const std::uint64_t each = upstream.endpoints.size() == 1 ? connections : 0;
@@ -140,10 +148,12 @@ Json endpoints_json(const Report& report, const config::Upstream& upstream, std:
     }
     const auto found = report.names.find(endpoint.host_name);
     if (found == report.names.end() || found->second.empty()) {
-      list.push_back(endpoint_json(fmt::format("{}:{}", endpoint.host_name, endpoint.port), "unresolved", 0));
+      list.push_back(
+          endpoint_json(fmt::format("{}:{}", endpoint.host_name, endpoint.port), "unresolved", 0));
       continue;
     }
-    for (const IpAddress& ip : found->second) add({ip, endpoint.port});
+    for (const IpAddress& ip : found->second)
+      add({ip, endpoint.port});
   }
   return list;
 }
@@ -152,7 +162,8 @@ Json upstream_json(const Report& report, const config::Upstream& upstream) {
   const UpstreamCounts counts = count_cluster(report.stats, upstream.name);
   Json addresses = Json::array();
   for (const config::Destination& destination : upstream.addresses) {
-    addresses.push_back(destination.prefix ? destination.prefix->to_string() : destination.host_name);
+    addresses.push_back(destination.prefix ? destination.prefix->to_string()
+                                           : destination.host_name);
   }
   return {{"name", upstream.name},
           {"addresses", std::move(addresses)},
@@ -180,9 +191,11 @@ Json host_json(const Report& report) {
 
 std::string status_json(const Report& report) {
   Json services = Json::array();
-  for (const config::Service& service : report.config.services) services.push_back(service_json(report, service));
+  for (const config::Service& service : report.config.services)
+    services.push_back(service_json(report, service));
   Json upstreams = Json::array();
-  for (const config::Upstream& upstream : report.config.upstreams) upstreams.push_back(upstream_json(report, upstream));
+  for (const config::Upstream& upstream : report.config.upstreams)
+    upstreams.push_back(upstream_json(report, upstream));
   Json list = Json::array();
   for (const Problem& problem : problems(report)) {
     list.push_back({{"severity", problem.is_error ? "error" : "warning"}, {"text", problem.text}});

@@ -54,7 +54,9 @@ Workers::Workers(Loop& loop,
     options.inbound_port = inbound_port_;
     options.stats = &stats.worker(i);
     options.access_log = access_log;
-    options.to_control = [this, i](proxy::ControlMessage message) { mailbox_.post({i, std::move(message)}); };
+    options.to_control = [this, i](proxy::ControlMessage message) {
+      mailbox_.post({i, std::move(message)});
+    };
     threads_.push_back(std::make_unique<proxy::WorkerThread>(std::move(options)));
   }
 }
@@ -65,25 +67,32 @@ void Workers::use(const snapshot::SnapshotPtr& snapshot) {
   }
   std::erase_if(ejected_, [&](const auto& entry) {
     const auto& [cluster_name, endpoint] = entry.first;
-    return std::none_of(snapshot->clusters.begin(), snapshot->clusters.end(), [&](const snapshot::ClusterPtr& cluster) {
-      return cluster->name == cluster_name &&
-             std::find(cluster->endpoints.begin(), cluster->endpoints.end(), endpoint) != cluster->endpoints.end();
-    });
+    return std::none_of(snapshot->clusters.begin(),
+                        snapshot->clusters.end(),
+                        [&](const snapshot::ClusterPtr& cluster) {
+                          return cluster->name == cluster_name &&
+                                 std::find(cluster->endpoints.begin(),
+                                           cluster->endpoints.end(),
+                                           endpoint) != cluster->endpoints.end();
+                        });
   });
 }
 
 void Workers::add(WorkerSockets sockets) {
-  for (WorkerSocket& socket : sockets) threads_[socket.worker]->post(std::move(socket.message));
+  for (WorkerSocket& socket : sockets)
+    threads_[socket.worker]->post(std::move(socket.message));
 }
 
 void Workers::remove(const std::string& listener) {
-  for (const auto& thread : threads_) thread->post(proxy::RemoveSocket{listener});
+  for (const auto& thread : threads_)
+    thread->post(proxy::RemoveSocket{listener});
 }
 
 void Workers::drain(Milliseconds deadline, std::function<void()> on_done) {
   on_drained_ = std::move(on_done);
   if (drained_.size() == threads_.size() && on_drained_) return on_drained_();
-  for (const auto& thread : threads_) thread->post(proxy::Drain{deadline});
+  for (const auto& thread : threads_)
+    thread->post(proxy::Drain{deadline});
 }
 
 bool Workers::is_ejected(const std::string& cluster, const SocketAddress& endpoint) const {
@@ -110,11 +119,13 @@ void Workers::on_endpoint(std::size_t worker, const proxy::EndpointChanged& chan
   }
 }
 
-std::shared_ptr<const proxy::StatsTable> Workers::stats_table(const snapshot::Snapshot& snapshot, std::size_t worker) {
+std::shared_ptr<const proxy::StatsTable> Workers::stats_table(const snapshot::Snapshot& snapshot,
+                                                              std::size_t worker) {
   auto table = std::make_shared<proxy::StatsTable>();
   for (std::size_t i = 0; i < snapshot.listeners.size(); ++i) {
     const std::uint16_t other_port = i == snapshot::kInboundOther ? inbound_port_ : outbound_port_;
-    table->listeners.push_back(&stats_.listener(key_of(*snapshot.listeners[i], other_port), worker));
+    table->listeners.push_back(
+        &stats_.listener(key_of(*snapshot.listeners[i], other_port), worker));
   }
   for (const snapshot::ClusterPtr& cluster : snapshot.clusters) {
     table->clusters.push_back(&stats_.cluster(cluster->name, worker));

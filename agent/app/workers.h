@@ -25,7 +25,10 @@ namespace mooring::app {
 class Workers {
  public:
   /// Starts the threads. `stats` and `access_log` outlive this object.
-  Workers(Loop& loop, const config::AgentConfig& config, observe::StatsRegistry& stats, observe::AccessLog* access_log);
+  Workers(Loop& loop,
+          const config::AgentConfig& config,
+          observe::StatsRegistry& stats,
+          observe::AccessLog* access_log);
 
   [[nodiscard]] std::size_t count() const noexcept { return threads_.size(); }
 
@@ -47,7 +50,8 @@ class Workers {
   };
   void on_message(FromWorker from);
   void on_endpoint(std::size_t worker, const proxy::EndpointChanged& change);
-  [[nodiscard]] std::shared_ptr<const proxy::StatsTable> stats_table(const snapshot::Snapshot& snapshot, std::size_t worker);
+  [[nodiscard]] std::shared_ptr<const proxy::StatsTable> stats_table(
+      const snapshot::Snapshot& snapshot, std::size_t worker);
 
   observe::StatsRegistry& stats_;
   std::uint16_t outbound_port_;

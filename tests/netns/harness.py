@@ -121,7 +121,8 @@ class Process:
         self.command = [str(part) for part in command]
         self.log_file = pathlib.Path(log)
         self._log = open(log, "ab")
-        self._child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, **options)
+        options.setdefault("stdout", self._log)
+        self._child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stderr=self._log, **options)
 
     @property
     def pid(self):

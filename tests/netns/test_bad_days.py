@@ -331,7 +331,8 @@ def test_removed_trust_anchor_ends_what_it_verified(fresh_pair):
         time.sleep(1.5)
         client.sendall(b"again")
         assert traffic.receive_exactly(client, 5) == b"again", "an overlapping bundle ends nothing"
-        pair.db.write_identity(bundle=pki.read("new-ca.pem"))
+        pki.svid("db-new", id=pair.db.id, ca="new-ca")
+        pair.db.install_identity("db-new", bundle="new-ca")
         assert traffic.how_it_ends(client, timeout=15) == (b"", RESET)
     pair.db.wait_for_access(direction="inbound", reason="trust_removed")
 

@@ -23,7 +23,7 @@ MISTAKES = {  # file, and what the message must name
 
 @pytest.fixture(scope="module")
 def host(lab):
-    return lab.host("web")
+    return lab.host("alone")
 
 
 def check(host):
