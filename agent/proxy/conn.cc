@@ -96,7 +96,8 @@ void Conn::finish(CloseReason reason, std::string detail) {
   const bool orderly = reason == CloseReason::closed;
   for (Side* side : {&downstream_, &upstream_}) {
     // A TLS peer that is refused must get to read our alert; a reset would overtake it.
-    const bool has_alert = side->tls && !side->tls->is_established();
+    const bool has_alert =
+        side->tls && !side->tls->is_established() && reason != CloseReason::plaintext_refused;
     if (side->tcp) side->tcp->close(orderly || has_alert);
   }
   worker_.retire(*this);
