@@ -85,11 +85,7 @@ void Conn::begin_inbound() {
       phase_ = Phase::peeking;
       // A client that speaks first may take its time; a server that does must not wait for a silent
       // client.
-      if (listener_->server_first) {
-        const bool is_known = worker_.is_mesh_peer(downstream_remote_.ip);
-        set_deadline(is_known ? worker_.options().handshake_timeout
-                              : worker_.options().peek_timeout);
-      }
+      if (listener_->server_first) set_deadline(worker_.options().peek_timeout);
       downstream_.tcp->start_reading();
       return;
   }

@@ -106,7 +106,6 @@ void Conn::on_handshake_done(Side& side) {
   }
   stats_->ssl_handshake.add();
   if (resumed) stats_->ssl_session_reused.add();
-  worker_.learn_mesh_peer(downstream_remote_.ip);
   side.tcp->stop_reading();
   authorize();
 }

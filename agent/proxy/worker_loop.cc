@@ -127,11 +127,6 @@ void WorkerLoop::count_handshake(int change) noexcept {
   options_.stats->handshakes_active.set(handshakes_);
 }
 
-void WorkerLoop::learn_mesh_peer(const IpAddress& ip) {
-  if (mesh_peers_.size() >= kMaxMeshPeers) mesh_peers_.clear();
-  mesh_peers_.insert(ip);
-}
-
 void WorkerLoop::write_record(observe::AccessRecord record) {
   if (options_.access_log != nullptr) options_.access_log->log(std::move(record));
 }

@@ -6,7 +6,6 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "core/loop.h"
@@ -45,16 +44,12 @@ class WorkerLoop {
   [[nodiscard]] std::size_t connections() const noexcept { return conns_.size(); }
   [[nodiscard]] std::size_t handshakes() const noexcept { return handshakes_; }
   void count_handshake(int change) noexcept;
-  /// A host that spoke mesh TLS to us; waited for on server-first permissive ports.
-  void learn_mesh_peer(const IpAddress& ip);
-  [[nodiscard]] bool is_mesh_peer(const IpAddress& ip) const { return mesh_peers_.contains(ip); }
   void write_record(observe::AccessRecord record);
   void publish_membership(const snapshot::Cluster& cluster);
   /// Destroys a finished connection after the callbacks of this turn.
   void retire(Conn& conn);
 
  private:
-  static constexpr std::size_t kMaxMeshPeers = 4096;
   static constexpr std::size_t kRechecksPerTurn = 256;
 
   void use(UseSnapshot message);
@@ -70,12 +65,6 @@ class WorkerLoop {
     std::string name;
     std::unique_ptr<net::Listener> listener;
   };
-  struct IpHash {
-    std::size_t operator()(const IpAddress& ip) const noexcept {
-      return std::hash<SocketAddress>{}({ip, 0});
-    }
-  };
-
   Loop& loop_;
   net::StreamPool& pool_;
   const WorkerOptions& options_;
@@ -87,7 +76,6 @@ class WorkerLoop {
   std::shared_ptr<const StatsTable> stats_;
   UpstreamState upstreams_;
   Deadlines deadlines_;
-  std::unordered_set<IpAddress, IpHash> mesh_peers_;
   std::vector<Socket> sockets_;
   std::vector<AddSocket> waiting_sockets_;  // until the first snapshot
   std::unordered_map<std::uint64_t, std::unique_ptr<Conn>> conns_;
