@@ -60,6 +60,8 @@ class Mesh:
 
     def stop(self):
         for host in (self.client, self.server):
+            if host.helper is not None:
+                host.mooring("capture", "off")  # or the guard of the strict port would keep Envoy's callers out
             for process in (host.apps.pop("envoy", None), host.agent, host.helper):
                 if process is not None:
                     process.stop()
