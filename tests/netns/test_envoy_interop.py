@@ -49,7 +49,8 @@ class Mesh:
             envoy.start(self.server, envoy.inbound(self.server, PORT, ENVOY_APP, allow, svid=server_svid))
         else:
             self.server.install_identity(server_svid or "server")
-            self.server.configure(service("app", PORT, allow=allow))
+            # Open: the guard of a closed port would keep the callers of the Envoy that comes next out.
+            self.server.configure(service("app", PORT, allow=allow), **{"capture.on_agent_death": {"strict": "open"}})
             self.server.start()
         if self.client_kind == "envoy":
             envoy.start(self.client, envoy.outbound(self.client, ENVOY_OUT, self.server, PORT, expect, svid=client_svid))
@@ -60,8 +61,6 @@ class Mesh:
 
     def stop(self):
         for host in (self.client, self.server):
-            if host.helper is not None:
-                host.mooring("capture", "off")  # or the guard of the strict port would keep Envoy's callers out
             for process in (host.apps.pop("envoy", None), host.agent, host.helper):
                 if process is not None:
                     process.stop()
