@@ -60,7 +60,11 @@ void Conn::start_server_handshake(Bytes first) {
 
 void Conn::start_client_handshake() {
   expected_peers_ = matchers_from(cluster_->expected_peers);
-  const std::string resume_key = cluster_->name + "|" + upstream_remote_.to_string();
+  // A session made under other expectations is not offered: its server would answer before we look
+  // at it again.
+  std::string resume_key = cluster_->name + "|" + upstream_remote_.to_string();
+  for (const auto& expected : expected_peers_)
+    resume_key += "|" + expected.text;
   tls::Context::ClientOptions options;
   options.sni = cluster_->sni;
   options.expected_peers = expected_peers_;
