@@ -299,6 +299,8 @@ class Host:
         before = self.metric("mooring_config_reloads_total", result=result)
         self.reload()
         wait_until(lambda: self.metric("mooring_config_reloads_total", result=result) > before, f"{self.name}: reload {result}")
+        if succeeds and self._is_captured:
+            wait_until(lambda: self.metric("mooring_capture_active") == 1, f"{self.name}: capture is active")
 
     # -- what they say
 
