@@ -17,15 +17,26 @@ TEST(SocketAddress, RoundTripsThroughText) {
 }
 
 TEST(SocketAddress, RejectsWhatIsNotAnAddressWithPort) {
-  for (const char* text : {"", ":", "10.0.0.1", "10.0.0.1:0", "10.0.0.1:65536", "fd00::1:80", "[fd00::1]", "a:1", "1.2.3.4:+1"}) {
+  for (const char* text : {"",
+                           ":",
+                           "10.0.0.1",
+                           "10.0.0.1:0",
+                           "10.0.0.1:65536",
+                           "fd00::1:80",
+                           "[fd00::1]",
+                           "a:1",
+                           "1.2.3.4:+1"}) {
     EXPECT_FALSE(parse_socket_address(text)) << text;
   }
 }
 
-TEST(IpAddress, HoldsMappedIpv6AsIpv4) { EXPECT_EQ(parse_ip("::ffff:10.1.2.3").value(), parse_ip("10.1.2.3").value()); }
+TEST(IpAddress, HoldsMappedIpv6AsIpv4) {
+  EXPECT_EQ(parse_ip("::ffff:10.1.2.3").value(), parse_ip("10.1.2.3").value());
+}
 
 TEST(IpPrefix, RejectsHostBitsAndWrongLengths) {
-  for (const char* text : {"10.0.0.1/8", "10.0.0.0/33", "fd00::/129", "10.0.0.0/", "10.0.0.0/1x", "10.0.0.0/0008"}) {
+  for (const char* text :
+       {"10.0.0.1/8", "10.0.0.0/33", "fd00::/129", "10.0.0.0/", "10.0.0.0/1x", "10.0.0.0/0008"}) {
     EXPECT_FALSE(parse_prefix(text)) << text;
   }
 }

@@ -12,7 +12,8 @@ std::string content(const ByteQueue& queue) {
   std::array<iovec, 64> parts{};
   std::string text;
   const std::size_t used = queue.gather(parts);
-  for (std::size_t i = 0; i < used; ++i) text.append(static_cast<const char*>(parts[i].iov_base), parts[i].iov_len);
+  for (std::size_t i = 0; i < used; ++i)
+    text.append(static_cast<const char*>(parts[i].iov_base), parts[i].iov_len);
   return text;
 }
 
