@@ -84,7 +84,7 @@ install_and_build() {
   rm -f "$state/packages.before"
 
   step "building (log: $state/build.log)"
-  { cmake --preset release && cmake --build --preset release --target mooringd mooring mooring-net; } >"$state/build.log" 2>&1 ||
+  { cmake --preset release && cmake --build --preset release --target mooring mooring-net; } >"$state/build.log" 2>&1 ||
     { tail -n 30 "$state/build.log" >&2; fail "the build failed"; }
 }
 
