@@ -323,6 +323,7 @@ bool SessionImpl::on_verify(X509_STORE_CTX& store) {
   STACK_OF(X509)* presented = X509_STORE_CTX_get0_untrusted(&store);
   auto verified = core_->verifier.verify(presented, now, core_->scratch);
   if (verified && !is_expected(expected_peers_, (*verified)->spiffe_id)) {
+    peer_.spiffe_id = (*verified)->spiffe_id;  // whom we met instead, for the log
     verified = tl::unexpected<Rejection>(Rejection{Failure::unexpected_peer,
                                                    X509_V_ERR_CERT_REJECTED,
                                                    "not an identity that is expected here"});
