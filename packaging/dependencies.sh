@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what building, testing, showing or measuring Mooring needs, on Debian 12, as root.
 #
-#   packaging/dependencies.sh GROUP...        build test demo lab envoy; does nothing where all is there
+#   packaging/dependencies.sh GROUP...        build test demo lab envoy package; does nothing where all is there
 #   packaging/dependencies.sh --list GROUP... prints the package names, one a line
 #   packaging/dependencies.sh --envoy-path    prints where the envoy group puts the program
 #
@@ -28,6 +28,9 @@ packages[test]="${packages[demo]}
   python3-pytest python3-pytest-timeout python3-cryptography python3-venv python3-pip"
 packages[lab]="
   g++ libssl-dev python3 iproute2 nftables procps curl openssl jq iperf3 wrk nginx-light libnginx-mod-stream haproxy stunnel4"
+packages[package]="
+  dpkg-dev rpm lintian createrepo-c apt-utils gnupg llvm-19 binutils python3-pytest python3-pytest-timeout
+  python3-venv python3-pip mmdebstrap qemu-user-static"
 packages[envoy]="python3 python3-pip ca-certificates"
 
 # Services that these packages would enable for the next boot.
@@ -40,7 +43,7 @@ usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; }
 packages_of() {  # GROUP...: their packages, one a line
   local group
   for group in "$@"; do
-    [ -n "${packages[$group]:-}" ] || die "no group '$group' (build test demo lab envoy)"
+    [ -n "${packages[$group]:-}" ] || die "no group '$group' (build test demo lab envoy package)"
     tr -s ' \n' '\n' <<<"${packages[$group]}" | sed '/^$/d'
   done
 }
