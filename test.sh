@@ -186,9 +186,25 @@ stage_e2e() {
     say "not root: the tests in network namespaces skip themselves"
   fi
   read -ra more <<<"${MOORING_PYTEST:-}"
-  /usr/bin/python3 -m pytest tests/netns -v --durations=10 "${more[@]}" 2>&1 | tee "$output"
+  /usr/bin/python3 -m pytest tests/netns -v --durations=10 -o cache_dir="$PWD/build/e2e-cache" "${more[@]}" 2>&1 | tee "$output"
   status=${PIPESTATUS[0]}
   closing_lines+=("$(tail -n 1 "$output")")
+  if [ "$status" = 1 ]; then second_run "${more[@]}"; return; fi
+  return "$status"
+}
+
+# One wobble of a busy machine must neither hide what the others say nor be hidden: what failed runs once more by itself,
+# and what passes then is named. More than ten failures are no wobble.
+second_run() {  # PYTEST-ARGUMENTS
+  local output=$logs/e2e-pytest-second.log status failed_before wobbly
+  failed_before=$(grep -cE '^(FAILED|ERROR) ' "$logs/e2e-pytest.log")
+  if [ "$failed_before" -gt 10 ]; then return 1; fi
+  say "" "==> e2e: the $failed_before that failed, once more"
+  /usr/bin/python3 -m pytest tests/netns -v --last-failed -o cache_dir="$PWD/build/e2e-cache" "$@" 2>&1 | tee "$output"
+  status=${PIPESTATUS[0]}
+  wobbly=$(sed -nE 's|^(tests/netns/)?([^ ]+::[^ ].*[^ ]) +PASSED.*|\2|p' "$output" | paste -sd, | sed 's/,/, /g')
+  if [ -n "$wobbly" ]; then closing_lines+=("PASSED ON THE SECOND RUN ONLY, failed on the first: $wobbly"); fi
+  closing_lines+=("second run: $(tail -n 1 "$output")")
   return "$status"
 }
 

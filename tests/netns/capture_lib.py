@@ -68,7 +68,7 @@ class Site:
         self.wait_for_agent(wait_for, times=said_before + 1)
         return self.agent
 
-    def wait_for_agent(self, words, times=1, timeout=10):
+    def wait_for_agent(self, words, times=1, timeout=60):
         wait_until(lambda: self.agent.log().count(words) >= times or self.agent.exit_code is not None, f"agent says {words}", timeout)
         assert self.agent.exit_code is None, self.agent.log()
 
@@ -90,12 +90,16 @@ class Site:
     def state(self):
         return self.status()["state"]
 
-    def wait_for_state(self, state, timeout=5):
+    def wait_for_state(self, state, timeout=60):
         wait_until(lambda: self.state() == state, f"state {state}", timeout)
+
+    def wait_for_helper_log(self, words):
+        """Its log has a writer of its own: lines come a moment after what they tell."""
+        wait_until(lambda: words in self.host.helper.log(), f"helper says {words}")
 
     # -- who answers
 
-    def call(self, source, target, port, family=4, timeout=2.0):
+    def call(self, source, target, port, family=4, timeout=20.0):
         """"agent" with what it says it was meant for, "app" if the application answered by itself, or the refusal."""
         address = target.ip if family == 4 else target.ip6
         try:

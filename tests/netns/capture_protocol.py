@@ -42,7 +42,7 @@ class Refused(Exception):
 
 
 class Connection:
-    def __init__(self, path, role=TOOL, timeout=5.0):
+    def __init__(self, path, role=TOOL, timeout=30.0):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(timeout)
         self.socket.connect(str(path))

@@ -70,7 +70,7 @@ def start(host, resources, name="envoy"):
     process = host.spawn(name, program(), "-c", file, "--concurrency", "1", "--disable-hot-restart", "-l", "warning",
                          "--use-dynamic-base-id")
     port = resources["listeners"][0]["address"]["socket_address"]["port_value"]
-    wait_until(lambda: process.exit_code is not None or host.listens(port), "Envoy listens", timeout=20)
+    wait_until(lambda: process.exit_code is not None or host.listens(port), "Envoy listens")
     assert process.exit_code is None, f"Envoy ended:\n{process.log()[-3000:]}"
     host.apps[name] = process
     return process

@@ -17,6 +17,7 @@ import pathlib
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import time
@@ -41,7 +42,7 @@ IDLE_SECONDS = float(os.environ.get("MOORING_IDLE_SECONDS", "300"))
 SLOW = os.environ.get("MOORING_SLOW") == "1"
 
 
-def run(*command, check=True, timeout=60, **options):
+def run(*command, check=True, timeout=120, **options):
     options.setdefault("text", True)
     result = subprocess.run([str(part) for part in command], capture_output=True, timeout=timeout, **options)
     if check and result.returncode != 0:
@@ -139,14 +140,14 @@ class Process:
         if self._child.poll() is None:
             self._child.send_signal(number)
 
-    def wait(self, timeout=10.0):
+    def wait(self, timeout=60.0):
         return self._child.wait(timeout)
 
     def kill(self):
         self.signal(signal.SIGKILL)
         return self.wait()
 
-    def stop(self, timeout=10.0):
+    def stop(self, timeout=60.0):
         """An orderly end; a program that does not end is killed, and that is an error."""
         self.signal(signal.SIGCONT)
         self.signal(signal.SIGTERM)
@@ -271,7 +272,7 @@ class Host:
         command = [*prefix, self.lab.program("mooringd"), "--config", "/etc/mooring/agent.toml", *arguments]
         self.agent = Process(self._as(AGENT_UID, command), self.folder / "agent.log")
         if wait:
-            wait_until(lambda: self.agent.exit_code is not None or self.ready(), f"{self.name}'s agent ready", timeout=15)
+            wait_until(lambda: self.agent.exit_code is not None or self.ready(), f"{self.name}'s agent ready")
             assert self.agent.exit_code is None, f"agent of {self.name} ended:\n{self.agent.log()[-3000:]}"
         return self.agent
 
@@ -282,7 +283,7 @@ class Host:
             wait_until(lambda: self.metric("mooring_capture_active") == 1, f"{self.name}: capture is active")
 
     def admin(self, path, method="GET"):
-        result = self.exec("curl", "-s", "-m", "5", "-X", method, "--unix-socket", "/run/mooring/admin.sock",
+        result = self.exec("curl", "-s", "-m", "30", "-X", method, "--unix-socket", "/run/mooring/admin.sock",
                            "-w", "\n%{http_code}", f"http://mooring{path}", check=False)
         body, _, status = result.stdout.rpartition("\n")
         return int(status or 0), body
@@ -315,10 +316,20 @@ class Host:
         return [json.loads(line) for line in self._access_lines()[self._lines_before :]]
 
     def turn_page(self):
+        """Lines come up to 100 ms after a connection's end: those of the test before belong to it."""
+        if self.agent is not None and self.agent.exit_code is None:
+            with contextlib.suppress(AssertionError):  # an agent that cannot be asked will not write either
+                wait_until(self._is_quiet, f"{self.name}: connections of the test before have ended", timeout=5, interval=0.05)
         self._lines_before = len(self._access_lines())
 
-    def wait_for_access(self, timeout=10.0, **fields):
-        """The newest line of the access log in which all `fields` have these values."""
+    def _is_quiet(self):
+        samples = self.metrics()
+        total = {name: sum(value for sample, value in samples.items() if sample.partition("{")[0] == name)
+                 for name in ("mooring_connections_active", "mooring_connections_closed_total", "mooring_access_log_written_total")}
+        return total["mooring_connections_active"] == 0 and total["mooring_access_log_written_total"] >= total["mooring_connections_closed_total"]
+
+    def wait_for_access(self, timeout=60.0, **fields):
+        """The newest line of the access log in which all `fields` have these values; None: which lack that field."""
         def find():
             return [line for line in self.access_log() if all(line.get(key) == value for key, value in fields.items())]
         try:
@@ -354,7 +365,7 @@ class Host:
     def server(self, port, handler=traffic.echo, **options):
         return traffic.Server(self.namespace, port, handler, **options)
 
-    def start_app(self, kind, port, timeout=60.0):
+    def start_app(self, kind, port, timeout=150.0):
         app = self.spawn(kind, SUPPORT / "apps.sh", kind, self.folder / f"app-{kind}")
         self.apps[kind] = app
         wait_until(lambda: app.exit_code is not None or self.listens(port), f"{kind} on port {port}", timeout, interval=0.1)
@@ -381,13 +392,22 @@ class Capture:
     """What went over the switch between two ports, as tcpdump saw it."""
 
     def __init__(self, lab, expression):
+        self.lab = lab
         self.file = lab.folder / f"capture-{time.monotonic_ns()}.pcap"
         command = ["ip", "netns", "exec", lab.switch, "tcpdump", "-Z", "root", "-U", "--immediate-mode", "-s", "0", "-i", "br0", "-w", self.file, *expression]
         self._process = Process(command, self.file.with_suffix(".log"))
         wait_until(lambda: "listening on" in self._process.log(), "tcpdump listens")
 
     def stop(self):
-        time.sleep(0.3)  # what tcpdump has not read yet; there is no way to ask it
+        """All that went before: a call to the discard port, seen by tcpdump, comes after it in its file."""
+        source, target = list(self.lab.hosts.values())[:2]
+        with traffic.make_socket(source.namespace, target.ip) as marker:
+            marker.bind(("", 0))
+            ports = struct.pack("!HH", marker.getsockname()[1], 9)
+            marker.settimeout(30)
+            with contextlib.suppress(OSError):
+                marker.connect((target.ip, 9))
+        wait_until(lambda: ports in self.file.read_bytes(), "tcpdump has seen everything")
         self._process.signal(signal.SIGINT)
         self._process.wait()
         return self.file.read_bytes()

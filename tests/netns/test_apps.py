@@ -53,8 +53,7 @@ class TestMariaDb:
     def test_strict(self, hosts, mariadb, family):
         app, server = connect_hosts(hosts, 3306)
         assert "mooring line" in mariadb_query(app, server, family).stdout
-        line = server.wait_for_access(direction="inbound", peer_identity=app.id)
-        assert line["reason"] == "closed"
+        server.wait_for_access(direction="inbound", peer_identity=app.id, reason="closed")
 
     def test_permissive_takes_mesh_and_plain_clients(self, lab, hosts, mariadb, family):
         app, server = connect_hosts(hosts, 3306, mode="permissive", server_first=True)
@@ -62,8 +61,7 @@ class TestMariaDb:
         assert server.wait_for_access(direction="inbound", peer_identity=app.id)["tls_version"]
         plain = lab.hosts.get("plain") or lab.host("plain", identity=False)
         assert "mooring line" in mariadb_query(plain, server, family).stdout
-        source = [line for line in server.access_log() if line["direction"] == "inbound" and "tls_version" not in line]
-        assert source and source[-1]["reason"] == "closed"
+        server.wait_for_access(direction="inbound", tls_version=None, reason="closed")
 
     def test_strict_refuses_a_plain_client(self, lab, hosts, mariadb):
         app, server = connect_hosts(hosts, 3306)
@@ -113,7 +111,8 @@ def test_iperf3(hosts, family, reverse):
     daemon = server.spawn("iperf3", "iperf3", "-s", "-1")
     server.apps["iperf3"] = daemon
     wait_until(lambda: server.listens(5201), "iperf3 listens")
-    arguments = ["-c", address(server, family), "-t", "2", "-P", "4", "-J"] + (["-R"] if reverse else [])
+    arguments = ["-c", address(server, family), "-n", "256M", "-P", "4", "-J"] + (["-R"] if reverse else [])
     result = json.loads(app.exec("iperf3", *arguments).stdout)
     assert "error" not in result
-    assert result["end"]["sum_received"]["bytes"] > 50 << 20
+    assert result["end"]["sum_received"]["bytes"] > 64 << 20  # its server stops reading when the client has sent all
+    daemon.wait()  # it serves once; the next one wants its port

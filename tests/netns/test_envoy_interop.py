@@ -2,6 +2,7 @@
 
 Every test runs with all four pairs; what an Envoy pair answers is what the other pairs are held to.
 """
+import json
 import socket
 import ssl
 
@@ -26,7 +27,13 @@ def pki(lab):
         lab.pki.svid(f"{name}-expired", id=f"spiffe://shop.test/{name}", start="-2 days", end="-1 day")
         lab.pki.svid(f"{name}-early", id=f"spiffe://shop.test/{name}", start="+1 day", end="+2 days")
         lab.pki.svid(f"{name}-untrusted", id=f"spiffe://shop.test/{name}", ca="other-ca")
+    lab.pki.path("both.pem").write_text(lab.pki.read("ca.pem") + lab.pki.read("other-ca.pem"))
     return lab.pki
+
+
+def bundle_of(svid):
+    """An agent takes no SVID into use that its own bundle does not lead to: a host of another CA trusts that one too."""
+    return "both" if svid and svid.endswith("-untrusted") else "ca"
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +59,13 @@ class Mesh:
         if self.server_kind == "envoy":
             envoy.start(self.server, envoy.inbound(self.server, PORT, ENVOY_APP, allow, svid=server_svid))
         else:
-            self.server.install_identity(server_svid or "server")
+            self.server.install_identity(server_svid or "server", bundle=bundle_of(server_svid))
             self.server.configure(service("app", PORT, allow=allow), **OPENS)
             self.server.start()
         if self.client_kind == "envoy":
             envoy.start(self.client, envoy.outbound(self.client, ENVOY_OUT, self.server, PORT, expect, svid=client_svid))
         else:
-            self.client.install_identity(client_svid or "client")
+            self.client.install_identity(client_svid or "client", bundle=bundle_of(client_svid))
             self.client.configure(upstream("app", self.server, [PORT], spiffe_ids=[expect]))
             self.client.start()
 
@@ -84,7 +91,7 @@ class Mesh:
                 connection.sendall(part)
 
         with self.app(echo) as app:
-            outcome = self.client.outcome(*self.address, timeout=5)
+            outcome = self.client.outcome(*self.address)
         if outcome != "served" and self.server_kind == "mooring":
             assert app.accepted == 0
         return outcome, bytes(read)
@@ -156,6 +163,25 @@ def test_bad_client_certificate_is_refused(mesh, what, reason):
     assert read == b""
     mesh.reason("server", reason=reason)
     mesh.reason("client", reason="peer_rejected_us")
+
+
+@pytest.fixture(params=[needing_agent(["mooring", server]) for server in KINDS])
+def mooring_client(request, hosts, pki):
+    the_mesh = Mesh(hosts, *request.param)
+    yield the_mesh
+    the_mesh.stop()
+
+
+def test_svid_that_the_own_bundle_does_not_lead_to_is_not_taken_into_use(mooring_client):
+    """The agent says so and goes on with the identity that it has."""
+    mesh = mooring_client
+    mesh.start()
+    said = mesh.client.agent.log().count("identity not replaced")
+    mesh.client.install_identity("client-untrusted")
+    traffic.wait_until(lambda: mesh.client.agent.log().count("identity not replaced") > said, "the agent says so")
+    assert mesh.outcome() == ("served", b"hello\n")
+    problems = json.loads(mesh.client.mooring("status", "--json").stdout)["problems"]
+    assert [problem["text"] for problem in problems if "identity not replaced" in problem["text"]]
 
 
 def test_half_close_by_the_client(mesh):

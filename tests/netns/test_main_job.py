@@ -32,7 +32,7 @@ def family(request):
 
 def fetch(web, client, family):
     address = web.ip if family == 4 else f"[{web.ip6}]"
-    return client.exec("curl", "-sS", "-m", "30", "-g", f"http://{address}:8080/shop/?family={family}").stdout
+    return client.exec("curl", "-sS", "-m", "60", "-g", f"http://{address}:8080/shop/?family={family}").stdout
 
 
 def test_page_comes_through_tomcat_and_the_database(lab, shop, family):
