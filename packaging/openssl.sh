@@ -12,26 +12,15 @@ set -euo pipefail
 
 readonly series=3.5 suite=trixie crate=300.5
 readonly nowhere=/nonexistent/openssl  # compiled into the libraries: neither this machine's paths nor anything to read
-readonly keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-
-# Nothing is loaded at run time: no configuration, no modules, no engines.
-configure=(
-  no-shared no-module no-autoload-config no-legacy no-engine no-dso no-async no-ui-console
-  no-quic no-dtls no-sctp no-ssl3 no-tls1 no-tls1_1 no-srtp no-nextprotoneg no-comp no-psk no-srp no-ct no-ocsp
-  no-tests no-apps no-docs no-cms no-ts no-cmp no-rfc3779 no-ec2m no-gost no-ml-dsa no-slh-dsa
-  no-idea no-camellia no-seed no-aria no-sm2 no-sm3 no-sm4 no-rc2 no-rc4 no-bf no-cast no-whirlpool no-mdc2 no-md4
-  --libdir=lib -O3 -fPIC -fstack-protector-strong -fstack-clash-protection)
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=packaging/archive.sh
+. "$here/archive.sh"
+# shellcheck source=packaging/openssl_recipe.sh
+. "$here/openssl_recipe.sh"
 if [ "$(uname -m)" = x86_64 ]; then configure+=(-fcf-protection); fi
 
 say() { echo "openssl: $*" >&2; }
 die() { echo "openssl: $*" >&2; exit 1; }
-
-# A connection keeps an array of SSL_MAX_PIPELINES records each way; only hardware engines ever used more than one.
-shrink_connections() {  # SOURCE
-  local header
-  header=$(grep -rlE '^# *define SSL_MAX_PIPELINES +32$' "$1/include" "$1/ssl") || die "SSL_MAX_PIPELINES has moved"
-  sed -i -E 's/^(# *define SSL_MAX_PIPELINES +)32$/\11/' "$header"
-}
 
 build() {  # SOURCE PREFIX
   cd "$1"
@@ -43,51 +32,7 @@ build() {  # SOURCE PREFIX
   mv "$work/root$nowhere" "$2"
 }
 
-private_apt() {  # COMMAND...: apt with lists and sources of its own
-  local tool=$1
-  shift
-  "$tool" -q -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null \
-    -o Dir::State::Lists="$work/lists" -o Dir::Cache="$work/apt" -o APT::Sandbox::User="$(id -un)" \
-    -o Acquire::Languages=none -o Acquire::Retries=3 "$@"
-}
-
-write_sources() {
-  local uri of
-  # shellcheck disable=SC2016  # apt's own placeholders
-  apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' | sort -u |
-    while read -r uri of; do
-      case $of in
-        *-updates) of=-updates ;;
-        *-security | */updates) of=-security ;;
-        *-*) continue ;;
-        *) of="" ;;
-      esac
-      echo "deb-src [signed-by=$keyring] $uri $suite$of main"
-    done | sort -u >"$work/sources.list"
-  [ -s "$work/sources.list" ]
-}
-
-# Leaves the unpacked source in $source and its version in $version.
-source_from_apt() {
-  command -v apt-get >/dev/null && command -v dpkg-source >/dev/null && [ -r "$keyring" ] || return 1
-  mkdir -p "$work/lists/partial" "$work/apt/archives/partial" "$work/source"
-  write_sources || return 1
-  # Repositories of others have no such suite or another key: what counts is whether the package is there.
-  private_apt apt-get update >"$work/log" 2>&1 || true
-  local candidates
-  candidates=$(private_apt apt-cache showsrc --only-source openssl 2>/dev/null |
-    sed -n "s/^Version: \($series\..*\)/\1/p" | sort -Vru)
-  for version in $candidates; do
-    # A point release vanishes from the pool before it vanishes from the index: then the one before it.
-    if (cd "$work/source" && private_apt apt-get source "openssl=$version") >>"$work/log" 2>&1; then
-      source=$(find "$work/source" -mindepth 1 -maxdepth 1 -type d -name 'openssl-*' -print -quit)
-      [ -n "$source" ] && return 0
-    fi
-    rm -rf "${work:?}/source" && mkdir "$work/source"
-  done
-  tail -n 5 "$work/log" >&2
-  return 1
-}
+source_from_apt() { read_archive "$suite" && unpack_source openssl "$series"; }
 
 source_from_cargo() {
   command -v cargo >/dev/null || return 1
