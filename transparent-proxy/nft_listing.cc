@@ -80,6 +80,19 @@ std::vector<TableName> parse_our_tables(std::string_view text) {
   return tables;
 }
 
+std::uint16_t parse_redirect_port(std::string_view listing) noexcept {
+  // "redirect to :15001" of a capture table, "redirected to :15001" in the comment of a drain
+  // table.
+  constexpr std::string_view kMark = " to :";
+  for (std::size_t at = 0; (at = listing.find(kMark, at)) != std::string_view::npos;) {
+    at += kMark.size();
+    const std::string_view digits =
+        listing.substr(at, listing.find_first_not_of("0123456789", at) - at);
+    if (const auto port = parse_port(digits)) return *port;
+  }
+  return 0;
+}
+
 Checked<void> compare_listings(std::string_view listed, std::string_view applied) {
   const Chains present = chains_of(listed);
   const Chains wanted = chains_of(applied);

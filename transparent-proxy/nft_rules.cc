@@ -16,7 +16,9 @@ bool NftRules::Present::has(std::string_view name) const {
 }
 
 NftRules::NftRules(std::unique_ptr<NftRunner> runner, NftRulesOptions options)
-    : runner_(std::move(runner)), options_(std::move(options)) {}
+    : runner_(std::move(runner)), options_(std::move(options)) {
+  if (!options_.count_connections) options_.count_connections = count_connections;
+}
 
 Checked<NftRules::Present> NftRules::look() {
   const auto text = runner_->list("list tables");
@@ -67,9 +69,24 @@ Checked<void> NftRules::capture(const Plan& plan) {
   return {};
 }
 
+// From what a helper before us left, so that its connections are drained as ours are.
+void NftRules::learn_drain_port(const Present& present) {
+  if (drain_port_ != 0) return;
+  const std::string drain = drain_table(options_.boot_suffix);
+  for (const TableName& table : present.ours) {
+    const bool is_capture = table.name == capture_table(options_.boot_suffix, 'a') ||
+                            table.name == capture_table(options_.boot_suffix, 'b');
+    if (!is_capture && table.name != drain) continue;
+    const auto text = runner_->list(fmt::format("list table {} {}", table.family, table.name));
+    if (text) drain_port_ = parse_redirect_port(*text);
+    if (drain_port_ != 0) return;
+  }
+}
+
 Checked<void> NftRules::end_capture(const Plan* guarded) {
   auto present = look();
   if (!present) return fail(present.error());
+  learn_drain_port(*present);
   const std::string drain = drain_table(options_.boot_suffix);
   std::string commands;
   std::string inherited;
@@ -85,7 +102,7 @@ Checked<void> NftRules::end_capture(const Plan* guarded) {
     drain_port_ = guarded->outbound_port;
   }
   if (had_capture && !present->has(drain))
-    commands += render_nft_drain(options_.boot_suffix, options_.family);
+    commands += render_nft_drain(options_.boot_suffix, options_.family, drain_port_);
   if (auto done = commands.empty() ? Checked<void>{} : runner_->run(commands); !done) return done;
   letter_ = 0;
   has_guard_ = guarded != nullptr && guarded->guards_anything();
@@ -93,7 +110,11 @@ Checked<void> NftRules::end_capture(const Plan* guarded) {
   remember();
   // Another process may own it; then it ends with that process, and everything above is done
   // already.
-  if (!inherited.empty()) return runner_->run(inherited);
+  if (!inherited.empty()) {
+    if (auto done = runner_->run(inherited); !done) return done;
+  }
+  // From here on nothing more is redirected: if nothing is open now, there is nothing to drain.
+  if (is_draining_) tidy();
   return {};
 }
 
@@ -134,23 +155,22 @@ void NftRules::tidy() {
   const auto present = look();
   if (!present) return;
   const std::string drain = drain_table(options_.boot_suffix);
-  const bool is_drained = !present->has(drain) || count_connections(drain_port_) == 0;
+  if (present->has(drain)) learn_drain_port(*present);
+  const bool is_drained = !present->has(drain) || options_.count_connections(drain_port_) == 0;
+  is_draining_ = !is_drained;
   for (const TableName& table : present->ours) {
     const bool is_current =
         letter_ != 0 && table.name == capture_table(options_.boot_suffix, letter_);
     const bool is_guard = has_guard_ && table.name == guard_table(options_.boot_suffix);
     // Before we have done anything, a table of this boot may be what protects the host right now.
     const bool is_undecided =
-        baseline_.empty() &&
+        baseline_.empty() && table.name != drain &&
         table.name.starts_with(fmt::format("{}{}_", kTablePrefix, options_.boot_suffix));
     const bool is_needed_drain = table.name == drain && !is_drained;
     if (is_current || is_guard || is_undecided || is_needed_drain) continue;
     if (!runner_->run(fmt::format("delete table {} {}\n", table.family, table.name))) continue;
-    if (table.name == drain) {
-      is_draining_ = false;
-    } else {
+    if (table.name != drain)
       log::info("capture: removed leftover table family={} name={}", table.family, table.name);
-    }
   }
 }
 

@@ -1,6 +1,7 @@
 // The functional half of backend.h: a child process makes a network namespace and tries a plan that
 // has everything.
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/wait.h>
@@ -16,6 +17,7 @@
 
 #include "core/fd.h"
 #include "transparent-proxy/backend.h"
+#include "transparent-proxy/helper/privileges.h"
 
 namespace mooring::transparent_proxy {
 
@@ -106,6 +108,15 @@ Checked<void> exercise(const ProbeResult& candidate) {
 }
 
 ProbeResult probe(BackendKind kind, bool is_plain) {
+  // In a user namespace of its own the attempt has every capability: what is missing out here has
+  // to be looked for out here.
+  if (kind == BackendKind::iptables_legacy && !has_capability(CAP_NET_RAW)) {
+    return {kind,
+            false,
+            false,
+            false,
+            "needs CAP_NET_RAW besides CAP_NET_ADMIN, and this process lacks it"};
+  }
   const bool is_nft = kind == BackendKind::nft_inet || kind == BackendKind::nft_split;
   std::vector<ProbeResult> variants{{kind, false, false, false, ""}};
   if (is_nft && !is_plain) {

@@ -205,7 +205,9 @@ std::string render_nft_guard(const Plan& plan, NftFamily family) {
   return text.take();
 }
 
-std::string render_nft_drain(std::string_view boot_suffix, NftFamily family) {
+std::string render_nft_drain(std::string_view boot_suffix,
+                             NftFamily family,
+                             std::uint16_t outbound_port) {
   Text text;
   for (const std::string& table_family : families_of(family)) {
     text.line(0, "table {} {} {{", table_family, drain_table(boot_suffix));
@@ -214,7 +216,7 @@ std::string render_nft_drain(std::string_view boot_suffix, NftFamily family) {
     text.line(1, "}}");
     text.line(1, "chain track {{");
     text.rule("type filter hook output priority 0; policy accept;");
-    text.rule("ct state established accept");
+    text.rule("ct state established accept comment \"redirected to :{}\"", outbound_port);
     text.line(1, "}}");
     text.line(0, "}}");
   }

@@ -25,6 +25,7 @@ bool would_block() {
 Connection::Connection(
     Server& server, Loop& loop, UniqueFd fd, const Client& client, std::size_t& open_count)
     : server_(server),
+      id_(++server.last_id_),
       fd_(std::move(fd)),
       client_(client),
       open_count_(open_count),
@@ -57,8 +58,11 @@ void Connection::on_ready(int, int error) {
   switch (phase_) {
     case Phase::reading:
       return read_some();
+    case Phase::waiting:
+      return;
     case Phase::writing:
-      return flush();
+      flush();
+      return parse();
     case Phase::lingering:
       return discard();
     case Phase::closed:
@@ -76,6 +80,7 @@ void Connection::read_some() {
 }
 
 void Connection::parse() {
+  is_parsing_ = true;
   while (phase_ == Phase::reading && !in_.empty()) {
     const Result<http::Fed> fed = codec_.feed(std::as_bytes(std::span(in_)), *this);
     if (!fed) {
@@ -86,9 +91,27 @@ void Connection::parse() {
     }
     if (phase_ == Phase::writing) flush();
   }
+  is_parsing_ = false;
 }
 
 void Connection::on_request(http::Request request) {
+  if (!waits_for_others(server_.handlers_, request, client_)) return answer_request(request);
+  asked_ = std::move(request);
+  phase_ = Phase::waiting;
+  watch_.stop();
+  // This connection may be gone by then: its number finds it, or nothing.
+  server_.handlers_.before_status([server = &server_, id = id_] { server->resume(id); });
+}
+
+void Connection::resume() {
+  if (phase_ != Phase::waiting) return;
+  answer_request(std::exchange(asked_, {}));
+  if (is_parsing_) return;  // the wait was none
+  flush();
+  parse();
+}
+
+void Connection::answer_request(const http::Request& request) {
   http::Response response = answer(server_.handlers_, request, client_);
   if (response.body.size() > kMaxAnswerBytes) response = refuse(500, "the answer is too large");
   respond(response, request.keep_alive, request.method == http::Method::head);

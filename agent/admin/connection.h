@@ -27,10 +27,15 @@ class Connection final : private http::H1Events {
 
   void start();
   void stop() noexcept;
+  /// The wait for the facts of an answer is over.
+  void resume();
+
+  [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
 
  private:
   enum class Phase : std::uint8_t {
     reading,    // a request
+    waiting,    // for what its answer tells; nothing is read
     writing,    // its answer; no further request is read
     lingering,  // the last answer is out: what still comes in is thrown away, so that no reset
                 // overtakes the answer
@@ -41,6 +46,7 @@ class Connection final : private http::H1Events {
   void on_ready(int events, int error);
   void read_some();
   void parse();
+  void answer_request(const http::Request& request);
   void respond(const http::Response& response, bool keep_alive, bool head_only);
   void flush();
   void answered();
@@ -48,6 +54,7 @@ class Connection final : private http::H1Events {
   void finish();
 
   Server& server_;  // owns this
+  std::uint64_t id_;
   UniqueFd fd_;
   Client client_;
   std::size_t& open_count_;  // of the listener, which the server destroys later than this
@@ -57,6 +64,8 @@ class Connection final : private http::H1Events {
   std::string out_;
   std::size_t sent_ = 0;
   std::size_t discarded_ = 0;
+  http::Request asked_;  // while waiting
+  bool is_parsing_ = false;
   bool keep_alive_ = true;
   PollWatch watch_;
   Timer deadline_;

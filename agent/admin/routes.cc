@@ -86,13 +86,15 @@ struct Route {
   Access access;
 };
 
+constexpr std::string_view kStatusPath = "/status";
+
 constexpr Route kRoutes[] = {
     {"/ready", get_ready, Method::get, Access::anyone},
     {"/stats/prometheus", get_metrics, Method::get, Access::anyone},
     {"/metrics", get_metrics, Method::get, Access::anyone},
     {"/config_dump", get_json<&Handlers::config_dump>, Method::get, Access::socket},
     {"/clusters", get_json<&Handlers::clusters>, Method::get, Access::socket},
-    {"/status", get_json<&Handlers::status>, Method::get, Access::socket},
+    {kStatusPath, get_json<&Handlers::status>, Method::get, Access::socket},
     {"/why", get_why, Method::get, Access::socket},
     {"/drain", post<&Handlers::drain>, Method::post, Access::privileged},
     {"/reload", post<&Handlers::reload>, Method::post, Access::privileged},
@@ -114,6 +116,10 @@ Response not_found() {
 }
 
 }  // namespace
+
+bool waits_for_others(const Handlers& handlers, const Request& request, const Client& client) {
+  return handlers.before_status && client.over_socket && request.path == kStatusPath;
+}
 
 Response answer(const Handlers& handlers, const Request& request, const Client& client) {
   const Method method = request.method == Method::head ? Method::get : request.method;

@@ -21,10 +21,13 @@ struct Readiness {
 /// are whole bodies.
 struct Handlers {
   std::function<Readiness()> ready{};
-  std::function<std::string()> metrics{};               // Prometheus text
-  std::function<std::string()> config_dump{};           // JSON, without secrets
-  std::function<std::string()> clusters{};              // JSON
-  std::function<std::string()> status{};                // JSON object, as `mooring status` reads it
+  std::function<std::string()> metrics{};      // Prometheus text
+  std::function<std::string()> config_dump{};  // JSON, without secrets
+  std::function<std::string()> clusters{};     // JSON
+  std::function<std::string()> status{};       // JSON object, as `mooring status` reads it
+  /// Asks others for what `status` tells, without blocking the loop; calls `then` once, at once or
+  /// later. Empty: there is nobody to ask.
+  std::function<void(std::function<void()> then)> before_status{};
   std::function<std::string(std::size_t limit)> why{};  // JSON array, newest first
   std::function<std::string(std::size_t limit)> why_text{};
   // Effects; they answer with json_response() or refuse().
@@ -43,6 +46,11 @@ struct Client {
 [[nodiscard]] http::Response json_response(std::string body, int status = 200);
 /// {"error": message}
 [[nodiscard]] http::Response refuse(int status, std::string_view message);
+
+/// The answer to this request comes after handlers.before_status().
+[[nodiscard]] bool waits_for_others(const Handlers& handlers,
+                                    const http::Request& request,
+                                    const Client& client);
 
 [[nodiscard]] http::Response answer(const Handlers& handlers,
                                     const http::Request& request,

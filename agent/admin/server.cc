@@ -95,6 +95,13 @@ void Server::admit(Listener& listener, UniqueFd fd) {
   connections_.back()->start();
 }
 
+void Server::resume(std::uint64_t id) {
+  const auto found = std::find_if(connections_.begin(), connections_.end(), [&](const auto& owned) {
+    return owned->id() == id;
+  });
+  if (found != connections_.end()) (*found)->resume();
+}
+
 void Server::retire(Connection& connection) {
   connection.stop();
   const auto found = std::find_if(connections_.begin(), connections_.end(), [&](const auto& owned) {

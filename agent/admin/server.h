@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -62,6 +63,7 @@ class Server {
   [[nodiscard]] bool is_privileged(int fd) const;
   /// Takes the connection out of service; it is destroyed after the callback that led here.
   void retire(Connection& connection);
+  void resume(std::uint64_t id);
 
   Loop& loop_;
   Handlers handlers_;
@@ -69,6 +71,7 @@ class Server {
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> retired_;
+  std::uint64_t last_id_ = 0;
   Timer reaper_;  // empties retired_
   log::RateLimit accept_warnings_{1};
 };

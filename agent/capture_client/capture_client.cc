@@ -46,6 +46,7 @@ class CaptureClient::Session {
 
   [[nodiscard]] bool is_connected() const noexcept { return phase_ == Phase::ready; }
   [[nodiscard]] bool is_active() const noexcept { return is_active_; }
+  [[nodiscard]] const std::optional<Status>& status() const noexcept { return status_; }
 
  private:
   enum class Phase : std::uint8_t { away, greeting, ready };
@@ -65,6 +66,7 @@ class CaptureClient::Session {
   void lose(const std::string& why) {
     retire();
     is_active_ = false;
+    status_.reset();
     // owner_ stays: it is what keeps the table alive while the helper is away.
     const bool is_news = phase_ != Phase::away || !was_reported_;
     phase_ = Phase::away;
@@ -117,6 +119,8 @@ class CaptureClient::Session {
       // The next generation's rules stand: letting go of the previous socket removes the previous
       // table.
       if (descriptors.size() == 1) owner_ = std::move(descriptors.front());
+    } else if (const auto* status = std::get_if<Status>(&message.body)) {
+      status_ = *status;
     } else if (const auto* welcome = std::get_if<Welcome>(&message.body)) {
       phase_ = Phase::ready;
       was_reported_ = false;
@@ -163,6 +167,7 @@ class CaptureClient::Session {
   bool was_reported_ = false;  // that the helper is away: said once, not each second
   bool is_active_ = false;
   std::optional<InterceptConfig> wanted_;
+  std::optional<Status> status_;
   std::function<void()> on_dropped_;  // set while a drop is under way
   std::uint32_t next_id_ = 1;
   std::uint32_t activate_id_ = 0;
@@ -197,6 +202,10 @@ bool CaptureClient::is_connected() const noexcept {
 
 bool CaptureClient::is_active() const noexcept {
   return session_->is_active();
+}
+
+const std::optional<Status>& CaptureClient::status() const noexcept {
+  return session_->status();
 }
 
 }  // namespace mooring::capture_client

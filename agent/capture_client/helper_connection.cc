@@ -16,6 +16,8 @@ namespace {
 
 constexpr time_t kAnswerSeconds = 5;
 
+}  // namespace
+
 Diagnostic explain(const std::string& path, const Error& error) {
   switch (error.code) {
     case Errc::not_found:
@@ -36,8 +38,6 @@ Diagnostic explain(const std::string& path, const Error& error) {
       return {path, describe(error), ""};
   }
 }
-
-}  // namespace
 
 Checked<HelperConnection> HelperConnection::open(const std::string& socket_path, Role role) {
   auto fd = connect_helper(socket_path, true);

@@ -45,6 +45,9 @@ class HelperConnection {
   Welcome welcome_;
 };
 
+/// What a failure to talk to the helper at `path` means, for people.
+[[nodiscard]] Diagnostic explain(const std::string& path, const Error& error);
+
 /// `mooring capture status`: the human screen, several lines.
 [[nodiscard]] std::string describe(const Status& status);
 

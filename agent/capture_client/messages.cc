@@ -118,8 +118,8 @@ void write(WireWriter& out, const GetListeners& get) {
 void read(WireReader& in, GetListeners& get) {
   get.workers = in.number<std::uint16_t>();
   if (get.workers == 0 || get.workers > kMaxWorkers) in.fail_with(Errc::too_large);
-  get.outbound_port = in.port();
-  get.inbound_port = in.port();
+  get.outbound_port = in.number<std::uint16_t>();
+  get.inbound_port = in.number<std::uint16_t>();
 }
 
 void write(WireWriter& out, const Ping& ping) {

@@ -52,7 +52,8 @@ struct Narrow {
 struct Drop {
   friend bool operator==(const Drop&, const Drop&) = default;
 };
-/// Listening sockets for each worker; answered by ListenerSet.
+/// Listening sockets for each worker; answered by ListenerSet. Port 0: none of that direction,
+/// because the agent has its own.
 struct GetListeners {
   std::uint16_t workers = 1;
   std::uint16_t outbound_port = 15001;
@@ -149,7 +150,8 @@ using Body = std::variant<Hello,
                           Ping,
                           Status>;
 
-/// `id` of an answer is that of its request; 0 for a notice (Owner, Ping) and for Pong.
+/// `id` of an answer is that of its request; 0 for a notice and for Pong. Notices go to the agent:
+/// Owner, Ping, and Status (without its config) when something in it changed.
 struct Message {
   std::uint32_t id = 0;
   Body body;

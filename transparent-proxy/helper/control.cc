@@ -236,6 +236,23 @@ void CaptureControl::on_tick() {
   }
 }
 
+void CaptureControl::on_stop() {
+  env_.rules.tidy();
+  const RulesView view = env_.rules.view();
+  if (!view.table.empty()) {
+    log::info("capture: table {} stays {}, the next mooring-net takes over",
+              view.table,
+              view.is_owned ? "as long as the agent lives" : "in place");
+  }
+  if (view.has_guard)
+    log::info("capture: the guard stays, ports that are closed without the agent are refused");
+  if (view.is_draining) {
+    log::warn(
+        "capture: connections that were captured are still open and need the drain table; the next "
+        "mooring-net removes it after them");
+  }
+}
+
 void CaptureControl::become(CaptureState state) {
   if (state_ != state) since_ = env_.clock.wall();
   state_ = state;

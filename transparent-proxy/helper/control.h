@@ -75,6 +75,8 @@ class CaptureControl {
   void on_rules_changed();
   /// Four times a second: what has to be tried again, what is over.
   void on_tick();
+  /// The helper ends in order. What it has to leave behind is named in the log.
+  void on_stop();
 
   [[nodiscard]] capture_client::Status status() const;
   [[nodiscard]] bool is_agent_present() const noexcept { return is_agent_present_; }

@@ -65,6 +65,7 @@ Checked<MadeListeners> make_listeners(const capture_client::GetListeners& reques
       const bool is_inbound = place.direction == Direction::inbound;
       const SocketAddress at{*parse_ip(place.is_v6 ? "::1" : "127.0.0.1"),
                              is_inbound ? request.inbound_port : request.outbound_port};
+      if (at.port == 0) continue;
       auto fd = make_listener(at, is_inbound);
       if (!fd && place.is_v6 && is_missing_family(fd.error().detail)) continue;
       if (!fd) {

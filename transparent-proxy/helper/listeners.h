@@ -15,8 +15,8 @@ struct MadeListeners {
 };
 
 /// Bound to loopback, so that nobody reaches them but through our rules: redirect and tproxy both
-/// lead there. A family that the host lacks is left out. SO_REUSEPORT lets only sockets of this
-/// helper's user share the port.
+/// lead there. A family that the host lacks is left out, and a direction whose port is 0.
+/// SO_REUSEPORT lets only sockets of this helper's user share the port.
 [[nodiscard]] Checked<MadeListeners> make_listeners(const capture_client::GetListeners& request);
 
 }  // namespace mooring::transparent_proxy

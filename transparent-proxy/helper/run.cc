@@ -105,6 +105,7 @@ class Helper {
     sd_notify("READY=1");
     loop_.run();
     sd_notify("STOPPING=1");
+    control_.on_stop();
   }
 
  private:

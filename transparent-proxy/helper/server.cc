@@ -158,6 +158,8 @@ void Server::on_hello(Session& session, std::uint32_t id, const Hello& hello) {
   agent_ = &session;
   control_.on_agent_present();
   hand_over_owner();
+  told_.reset();
+  tell_status();
 }
 
 void Server::on_request(Session& session, const Message& message) {
@@ -218,6 +220,14 @@ void Server::hand_over_owner() {
   }
 }
 
+// What changed since it was told last; its metrics and status have it without asking.
+void Server::tell_status() {
+  Status status = control_.status();
+  status.config.reset();
+  if (told_ == status) return;
+  if (send_message(agent_->fd.get(), {0, status})) told_ = std::move(status);
+}
+
 void Server::retire(Session& session, const std::string& why) {
   if (std::exchange(session.is_retired, true)) return;
   session.watch.stop();
@@ -239,6 +249,7 @@ void Server::on_ping_timer() {
   const std::uint64_t nonce = agent_->liveness.ping();
   // A full buffer is an unanswered ping like any other.
   post_message(agent_->fd.get(), {0, Ping{nonce}});
+  tell_status();
   if (agent_->liveness.is_dead() && !was_dead) {
     log::error("agent does not answer pid={}", agent_->peer.pid);
     control_.on_agent_gone("the agent does not answer");

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,8 +34,8 @@ struct Peer {
 class Liveness {
  public:
   static constexpr Milliseconds kPingEvery{500};
-  /// 4.5 s: what a stall opens is open within five.
-  static constexpr unsigned kMaxUnanswered = 9;
+  /// Dead between 4 and 4.5 s after the last answer: what a stall opens is open within five.
+  static constexpr unsigned kMaxUnanswered = 8;
 
   /// The next ping's number; `is_dead()` tells whether the one before it was one too many.
   std::uint64_t ping() noexcept {
@@ -80,6 +81,7 @@ class Server {
   void hand_over_owner();
   void retire(Session& session, const std::string& why);
   void on_ping_timer();
+  void tell_status();
 
   Loop& loop_;  // these four outlive the server
   CaptureControl& control_;
@@ -90,6 +92,7 @@ class Server {
   std::vector<std::unique_ptr<Session>>
       retired_;               // freed by the timer, never inside their own callback
   Session* agent_ = nullptr;  // one of sessions_, the newest that said it is the agent
+  std::optional<capture_client::Status> told_;  // to agent_
   PollWatch accept_watch_;
   Timer ping_timer_;
 };

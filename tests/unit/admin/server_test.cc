@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <filesystem>
 #include <thread>
@@ -118,6 +119,45 @@ TEST_F(AdminServer, AnswersTheClientOverTheSocket) {
     EXPECT_EQ(request(path_, "HEAD", "/status").value().body, "");
     EXPECT_EQ(request(path_, "POST", "/drain").value().status, 200);
   });
+}
+
+TEST_F(AdminServer, WaitsForOthersWithoutKeepingAnybodyElseWaiting) {
+  std::function<void()> then;
+  std::atomic<int> asked = 0;
+  handlers_.before_status = [&](std::function<void()> done) {
+    ++asked;
+    then = std::move(done);
+  };
+  handlers_.ready = [&]() -> Readiness {
+    if (then) std::exchange(then, nullptr)();  // on the loop, between two requests
+    return {true, ""};
+  };
+  run({}, [&] {
+    const UniqueFd waits = connect_unix();
+    send_text(waits,
+              "GET /status HTTP/1.1\r\nHost: x\r\n\r\nGET /ready HTTP/1.1\r\nHost: x\r\n"
+              "Connection: close\r\n\r\n");
+    std::size_t tries = 0;  // until the server has read the first
+    while (request(path_, "GET", "/ready").value().status == 200 && asked == 0 && ++tries < 10000) {
+    }
+    request(path_, "GET", "/ready").value();
+    const std::string answers = receive_all(waits);
+    EXPECT_THAT(answers, HasSubstr("{\"ready\":true}"));
+    EXPECT_THAT(answers, HasSubstr("LIVE"));
+    EXPECT_LT(answers.find("{\"ready\""), answers.find("LIVE"));
+  });
+  EXPECT_EQ(asked.load(), 1);
+}
+
+TEST_F(AdminServer, ForgetsAClientThatWentWhileItWaited) {
+  std::vector<std::function<void()>> then;
+  handlers_.before_status = [&](std::function<void()> done) { then.push_back(std::move(done)); };
+  run({.deadline = Milliseconds(50)}, [&] {
+    const UniqueFd waits = connect_unix();
+    send_text(waits, "GET /status HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_EQ(receive_all(waits), "");
+  });
+  ASSERT_EQ(then.size(), 1U);
 }
 
 TEST_F(AdminServer, MakesItsSocketForOwnerAndGroupOnly) {

@@ -12,6 +12,7 @@
 
 #include "capture_client/capture_client.h"
 #include "capture_client/helper_connection.h"
+#include "capture_client/helper_query.h"
 #include "core/log.h"
 #include "fake_rules.h"
 #include "samples.h"
@@ -23,6 +24,7 @@ namespace {
 using capture_client::CaptureClient;
 using capture_client::CaptureEvent;
 using capture_client::HelperConnection;
+using capture_client::HelperQuery;
 using testing::HasSubstr;
 using Kind = CaptureEvent::Kind;
 
@@ -98,6 +100,100 @@ TEST_F(Conversation, WhatIsWantedIsActivated) {
   EXPECT_TRUE(client->is_connected());
   EXPECT_TRUE(client->is_active());
   EXPECT_EQ(rules.kernel, FakeRules::Kernel::captured);
+}
+
+TEST_F(Conversation, TheAgentIsToldWhatChangesInTheHelpersStatus) {
+  start_server();
+  start_client();
+  client->set_wanted(sample_config());
+  run_until(Kind::activated);
+  rules.is_untouched = false;
+  control->on_rules_changed();
+  rules.is_untouched = true;
+  Timer look(loop, [this] {
+    if (client->status() && client->status()->repairs == 1) loop.stop();
+  });
+  look.start(Milliseconds{10}, Milliseconds{10});
+  limit.emplace(loop, [this] {
+    ADD_FAILURE() << "timed out";
+    loop.stop();
+  });
+  limit->start(Milliseconds{10000});
+  loop.run();
+  EXPECT_EQ(client->status()->state, capture_client::CaptureState::active);
+  EXPECT_FALSE(client->status()->config);
+}
+
+// ---- HelperQuery
+
+class Query : public Conversation {
+ protected:
+  void ask(capture_client::Body request, Milliseconds within = Milliseconds{10000}) {
+    query.emplace(loop, path, std::move(request), within, [this](auto outcome) {
+      answer = std::move(outcome);
+      loop.stop();
+    });
+    EXPECT_FALSE(answer) << "never told inside the call";
+    loop.run();
+    EXPECT_TRUE(query->is_done());
+  }
+  void TearDown() override {
+    query.reset();
+    Conversation::TearDown();
+  }
+  std::optional<HelperQuery> query;
+  std::optional<Checked<HelperQuery::Answer>> answer;
+};
+
+TEST_F(Query, BringsTheStatus) {
+  start_server();
+  ask(capture_client::GetStatus{});
+  ASSERT_TRUE(*answer) << describe(answer->error());
+  const auto* status = std::get_if<capture_client::Status>(&(*answer)->body);
+  ASSERT_NE(status, nullptr);
+  EXPECT_EQ(status->backend, "fake");
+}
+
+TEST_F(Query, ARefusalIsASentence) {
+  start_server();
+  ask(capture_client::Done{});  // an answer: nobody may send it
+  ASSERT_FALSE(*answer);
+  EXPECT_THAT(answer->error().message, HasSubstr("is not allowed for uid"));
+}
+
+TEST_F(Query, AHelperThatIsNotThereIsNamedAtOnce) {
+  ask(capture_client::GetStatus{});
+  ASSERT_FALSE(*answer);
+  EXPECT_EQ(answer->error().message, "the capture helper does not answer");
+}
+
+TEST_F(Query, AHelperThatDoesNotAnswerIsWaitedForUntilTheLimit) {
+  auto silent = make_server_socket(path, ::getgid());
+  ASSERT_TRUE(silent);
+  ask(capture_client::GetStatus{}, Milliseconds{50});
+  ASSERT_FALSE(*answer);
+  EXPECT_THAT(answer->error().message, HasSubstr("did not answer within 50 ms"));
+}
+
+TEST_F(Query, AHelperThatEndsMeanwhileIsAnError) {
+  auto silent = make_server_socket(path, ::getgid());
+  ASSERT_TRUE(silent);
+  Timer end(loop, [&] { silent->reset(); });
+  end.start(Milliseconds{10});
+  ask(capture_client::GetStatus{});
+  EXPECT_FALSE(*answer);
+}
+
+TEST_F(Query, CanBeCancelled) {
+  start_server();
+  {
+    const HelperQuery cancelled(
+        loop, path, capture_client::GetStatus{}, Milliseconds{10000}, [](auto) {
+          ADD_FAILURE() << "cancelled";
+        });
+  }
+  ask(capture_client::GetStatus{});
+  EXPECT_TRUE(*answer);
 }
 
 TEST_F(Conversation, ARefusalIsASentence) {

@@ -128,11 +128,15 @@ class NftRulesTest : public testing::Test {
     return found;
   }
   NftRules make() {
-    return NftRules(std::make_unique<FakeNft>(kernel), {NftFamily::inet, true, "0123abcd"});
+    return NftRules(std::make_unique<FakeNft>(kernel),
+                    {NftFamily::inet, true, "0123abcd", [this](std::uint16_t port) {
+                       return port == sample.outbound_port ? open_connections : 0;
+                     }});
   }
 
   FakeNft::Kernel kernel;
   Plan sample = *plan(sample_config(), sample_facts());
+  std::size_t open_connections = 0;
 };
 
 TEST_F(NftRulesTest, CapturesInOneTransactionAndTakesTurns) {
@@ -175,6 +179,7 @@ TEST_F(NftRulesTest, KeepsWhatWasThereWhenTheKernelRefuses) {
 }
 
 TEST_F(NftRulesTest, ReleaseKeepsTheGuardAndDrains) {
+  open_connections = 1;
   NftRules rules = make();
   ASSERT_TRUE(rules.capture(sample));
   ASSERT_TRUE(rules.release(sample));
@@ -185,11 +190,58 @@ TEST_F(NftRulesTest, ReleaseKeepsTheGuardAndDrains) {
 }
 
 TEST_F(NftRulesTest, ClearTwiceIsAsOnce) {
+  open_connections = 1;
   NftRules rules = make();
   ASSERT_TRUE(rules.capture(sample));
   ASSERT_TRUE(rules.clear());
   ASSERT_TRUE(rules.clear());
   EXPECT_THAT(names(), ElementsAre("inet mooring_0123abcd_drain"));
+}
+
+TEST_F(NftRulesTest, LeavesNothingWhereNothingIsLeftToDrain) {
+  NftRules rules = make();
+  ASSERT_TRUE(rules.capture(sample));
+  ASSERT_TRUE(rules.clear());
+  EXPECT_THAT(names(), ElementsAre());
+  EXPECT_FALSE(rules.view().is_draining);
+}
+
+TEST_F(NftRulesTest, AHelperAfterUsDrainsOurConnectionsToo) {
+  open_connections = 1;
+  {
+    NftRules rules = make();
+    ASSERT_TRUE(rules.capture(sample));
+    ASSERT_TRUE(rules.clear());
+  }
+  NftRules next = make();
+  next.tidy();
+  EXPECT_THAT(names(), ElementsAre("inet mooring_0123abcd_drain"));
+  EXPECT_TRUE(next.view().is_draining);
+  open_connections = 0;
+  next.tidy();
+  EXPECT_THAT(names(), ElementsAre());
+  EXPECT_FALSE(next.view().is_draining);
+}
+
+TEST_F(NftRulesTest, EndsAnInheritedCaptureWithoutCuttingItsConnections) {
+  open_connections = 1;
+  {
+    NftRules rules = make();
+    ASSERT_TRUE(rules.capture(sample));
+  }
+  NftRules next = make();
+  ASSERT_TRUE(next.clear());
+  next.tidy();
+  EXPECT_THAT(names(), ElementsAre("inet mooring_0123abcd_drain"));
+}
+
+TEST(ParseRedirectPort, FindsItInRulesAndInTheDrainTablesComment) {
+  EXPECT_EQ(parse_redirect_port("tcp dport 80 redirect to :15001 comment \"upstreams\"\n"), 15001);
+  EXPECT_EQ(parse_redirect_port("ct state established accept comment \"redirected to :123\"\n"),
+            123);
+  EXPECT_EQ(parse_redirect_port("dnat to :99999 redirect to :15001\n"), 15001);
+  EXPECT_EQ(parse_redirect_port("redirect to :\nredirect to :x to :"), 0);
+  EXPECT_EQ(parse_redirect_port(""), 0);
 }
 
 TEST_F(NftRulesTest, TidyRemovesOtherBootsAndLeavesOthersTables) {

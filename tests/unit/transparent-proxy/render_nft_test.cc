@@ -38,7 +38,7 @@ TEST(RenderNft, GuardOfEachFamily) {
 }
 
 TEST(RenderNft, Drain) {
-  expect_golden("nft-drain.nft", render_nft_drain("0123abcd", NftFamily::inet));
+  expect_golden("nft-drain.nft", render_nft_drain("0123abcd", NftFamily::inet, 15001));
 }
 
 TEST(RenderNft, OtherTrafficRefused) {
