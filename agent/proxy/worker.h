@@ -50,9 +50,13 @@ struct RemoveSocket {
 struct Drain {
   Milliseconds deadline{0};
 };
+/// Answered by Pong in a turn of the loop, after everything that was sent before.
+struct Ping {
+  std::uint64_t number = 0;
+};
 /// Ends what is open and leaves the loop.
 struct Stop {};
-using WorkerMessage = std::variant<UseSnapshot, AddSocket, RemoveSocket, Drain, Stop>;
+using WorkerMessage = std::variant<UseSnapshot, AddSocket, RemoveSocket, Drain, Ping, Stop>;
 
 /// From a worker; called on the worker's thread, so that it is to post to a mailbox and nothing
 /// else.
@@ -67,7 +71,10 @@ struct EndpointChanged {
 struct Drained {
   std::size_t worker = 0;
 };
-using ControlMessage = std::variant<SnapshotReleased, EndpointChanged, Drained>;
+struct Pong {
+  std::uint64_t number = 0;
+};
+using ControlMessage = std::variant<SnapshotReleased, EndpointChanged, Drained, Pong>;
 
 struct WorkerOptions {
   std::size_t index = 0;

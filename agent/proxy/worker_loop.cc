@@ -40,6 +40,10 @@ void WorkerLoop::handle(WorkerMessage message) {
     return;
   }
   if (const auto* drain_it = std::get_if<Drain>(&message)) return drain(drain_it->deadline);
+  if (const auto* ping = std::get_if<Ping>(&message)) {
+    if (options_.to_control) options_.to_control(Pong{ping->number});
+    return;
+  }
   stop();
 }
 
