@@ -5,7 +5,6 @@
 #include "app/agent.h"
 #include "app/process.h"
 #include "app/reports.h"
-#include "capture_client/helper_connection.h"
 #include "core/log.h"
 #include "observe/record_json.h"
 
@@ -30,27 +29,6 @@ http::Response refused(const std::vector<Diagnostic>& problems) {
   return admin::json_response(observe::dump({{"problems", std::move(list)}}), 422);
 }
 
-// mooring-net's own words, asked when somebody wants to know.
-CaptureState ask_state(const CaptureControl& capture, const std::string& helper_socket) {
-  CaptureState state{.backend = "",
-                     .problem = capture.problem(),
-                     .outbound = capture.outbound(),
-                     .inbound = capture.inbound(),
-                     .is_active = capture.is_active()};
-  auto helper = capture_client::HelperConnection::open(helper_socket);
-  if (!helper) return state;
-  const auto status = helper->status();
-  if (!status) return state;
-  state.state = capture_client::to_string(status->state);
-  state.backend = status->backend;
-  if (status->config) {
-    state.outbound = status->config->outbound.size();
-    state.inbound = status->config->inbound.size();
-  }
-  if (state.problem.empty()) state.problem = status->problem;
-  return state;
-}
-
 }  // namespace
 
 Report Agent::report() const {
@@ -64,7 +42,7 @@ Report Agent::report() const {
                 .rejected = rejected_,
                 .identity_problem = identity_.problem(),
                 .stats = stats_,
-                .capture = {},
+                .capture = capture_->state(),
                 .is_ejected = [this](const std::string& cluster, const SocketAddress& endpoint) {
                   return workers_->is_ejected(cluster, endpoint);
                 }};
@@ -87,6 +65,7 @@ observe::ServerFacts Agent::facts() const {
   facts.access_log_failures = access_log_->failures();
   facts.log_dropped = log::dropped();
   facts.capture_on = capture_ && capture_->is_active();
+  facts.capture_repairs = capture_ ? capture_->repairs() : 0;
   facts.connection_limit = config_.limits.connections;
   return facts;
 }
@@ -95,13 +74,17 @@ admin::Handlers Agent::handlers() {
   admin::Handlers handlers;
   handlers.ready = [this] { return readiness(); };
   handlers.metrics = [this] { return observe::render_prometheus(stats_, facts()); };
-  handlers.config_dump = [this] { return snapshot_ ? config_dump_json(report()) : "{}"; };
-  handlers.clusters = [this] { return snapshot_ ? clusters_json(report()) : "{}"; };
+  handlers.config_dump = [this] {
+    return snapshot_ && capture_ ? config_dump_json(report()) : "{}";
+  };
+  handlers.clusters = [this] { return snapshot_ && capture_ ? clusters_json(report()) : "{}"; };
   handlers.status = [this]() -> std::string {
     if (!snapshot_ || !capture_) return "{}";
-    Report whole = report();
-    whole.capture = ask_state(*capture_, config_.capture.helper_socket);
-    return status_json(whole);
+    return status_json(report());
+  };
+  handlers.before_status = [this](std::function<void()> then) {
+    if (!capture_) return then();
+    capture_->refresh(std::move(then));
   };
   handlers.why = [this](std::size_t limit) {
     return observe::render_why_json(newest(recorder_, limit));

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "app/process.h"
@@ -23,7 +24,6 @@ Agent::Agent(const std::string& config_file, config::AgentConfig config)
       stats_(worker_count(config_.limits)),
       identity_(loop_, [this] { on_inputs_changed(); }),
       names_(loop_, [this] { on_inputs_changed(); }),
-      watchdog_(loop_, [] { sd_notify("WATCHDOG=1"); }),
       stop_deadline_(loop_, [this] { loop_.stop(); }) {
   config_state_.path = config_file;
   config_state_.loaded_at = started_;
@@ -31,6 +31,7 @@ Agent::Agent(const std::string& config_file, config::AgentConfig config)
 
 Agent::~Agent() {
   capture_.reset();
+  watchdog_.reset();
   if (workers_) workers_->stop();
   server_.reset();
   if (owns_admin_socket_) ::unlink(config_.admin.socket.c_str());
@@ -40,17 +41,34 @@ void Agent::run() {
   for (const std::string& warning : config_.warnings)
     log::warn("{}", warning);
   log::info("mooringd {} serves with {} workers", MOORING_VERSION, stats_.workers());
-  sd_notify("READY=1\nSTATUS=serving");
-  if (const Milliseconds interval = sd_watchdog_interval(); interval.count() > 0) {
-    watchdog_.start(interval / 2, interval / 2);
-  }
+  watchdog_ = std::make_unique<Watchdog>(loop_, *workers_, [] { sd_notify("WATCHDOG=1"); });
+  if (const Milliseconds limit = sd_watchdog_interval(); limit.count() > 0) watchdog_->start(limit);
+  workers_->ping([this] { on_serving(); });
   loop_.run();
   log::info("mooringd ends");
 }
 
+// Ready without mooring-net too: an agent that is only waiting for it must not make the boot wait,
+// nor be started again and again. The status line and /ready say what is missing.
+void Agent::on_serving() {
+  is_serving_ = true;
+  sd_notify("READY=1");
+  tell_status();
+}
+
+void Agent::tell_status() {
+  if (!is_serving_ || is_stopping_) return;
+  const admin::Readiness state = readiness();
+  std::string text = state.ready ? "serving" : state.reason;
+  if (const std::string problem = capture_->problem(); state.ready && !problem.empty())
+    text += "; capture: " + problem;
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  if (std::exchange(told_status_, text) != text) sd_notify("STATUS=" + text);
+}
+
 admin::Readiness Agent::readiness() const {
   if (is_stopping_ || is_draining_) return {false, "draining"};
-  if (!snapshot_ || !capture_) return {false, "starting"};
+  if (!snapshot_ || !capture_ || !is_serving_) return {false, "starting"};
   if (!capture_->has_sockets()) return {false, "nothing is captured: " + capture_->problem()};
   return {true, ""};
 }
@@ -76,7 +94,7 @@ void Agent::on_inputs_changed() {
 void Agent::stop() {
   if (std::exchange(is_stopping_, true)) return loop_.stop();  // the second time: at once
   log::info("ending; open connections have {} ms", config_.timeouts.drain.count());
-  sd_notify("STOPPING=1");
+  sd_notify("STOPPING=1\nSTATUS=ending");
   // New connections go elsewhere before the listeners refuse them.
   capture_->drop([this] {
     stop_deadline_.start(config_.timeouts.drain + kGrace);
@@ -87,6 +105,7 @@ void Agent::stop() {
 void Agent::drain() {
   if (std::exchange(is_draining_, true) || is_stopping_) return;
   log::info("draining; open connections have {} ms", config_.timeouts.drain.count());
+  tell_status();
   workers_->drain(config_.timeouts.drain, [] { log::info("drained"); });
 }
 

@@ -12,6 +12,7 @@
 #include "app/identity_watch.h"
 #include "app/name_watch.h"
 #include "app/state.h"
+#include "app/watchdog.h"
 #include "app/workers.h"
 #include "core/loop.h"
 #include "observe/access_log.h"
@@ -39,6 +40,8 @@ class Agent {
   [[nodiscard]] admin::Readiness readiness() const;
   void publish();
   void on_inputs_changed();
+  void on_serving();
+  void tell_status();
   void stop();
   void hang_up();
   void drain();
@@ -72,9 +75,11 @@ class Agent {
   std::unique_ptr<CaptureControl> capture_;
   std::unique_ptr<admin::Server> server_;
   std::vector<std::unique_ptr<SignalWatch>> signals_;
-  Timer watchdog_;
+  std::unique_ptr<Watchdog> watchdog_;
   Timer stop_deadline_;
+  std::string told_status_;  // to systemd
   bool owns_admin_socket_ = false;
+  bool is_serving_ = false;  // every worker has taken its listeners
   bool is_draining_ = false;
   bool is_stopping_ = false;
 };

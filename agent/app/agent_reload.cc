@@ -13,6 +13,7 @@
 namespace mooring::app {
 
 void Agent::hang_up() {
+  log::reopen();
   access_log_->reopen();
   (void)reload();
 }
@@ -45,6 +46,7 @@ Agent::Reloaded Agent::reload() {
       log::error("configuration refused: {}", describe(problem));
   }
   sd_notify("READY=1");
+  tell_status();
   return result;
 }
 

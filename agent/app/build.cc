@@ -64,9 +64,11 @@ Checked<std::unique_ptr<Agent>> Agent::build(const std::string& config_file,
   agent->publish();
   agent->workers_->add(std::move(*bound));
   agent->capture_ = std::make_unique<CaptureControl>(
-      agent->loop_, needs, [raw = agent.get()](WorkerSockets sockets) {
-        raw->workers_->add(std::move(sockets));
-      });
+      agent->loop_,
+      needs,
+      CaptureControl::Effects{
+          [raw = agent.get()](WorkerSockets sockets) { raw->workers_->add(std::move(sockets)); },
+          [raw = agent.get()] { raw->tell_status(); }});
   if (auto started = agent->capture_->start(settings, agent->names_.names()); !started)
     return fail(started.error());
 

@@ -11,8 +11,13 @@ namespace mooring::app {
 namespace {
 
 using capture_client::CaptureEvent;
+using capture_client::HelperQuery;
 
-constexpr Milliseconds kRetry{1000};
+constexpr Milliseconds kLookEvery{1000};
+// It makes sockets and nothing else.
+constexpr Milliseconds kLookLimit{5000};
+// Somebody waits for the status, and gets it within a second without mooring-net's part.
+constexpr Milliseconds kStatusLimit{600};
 
 bool has_captured_services(const config::AgentConfig& config) {
   return std::any_of(config.services.begin(), config.services.end(), [](const auto& service) {
@@ -27,13 +32,12 @@ bool is_empty(const capture_client::InterceptConfig& config) {
 
 }  // namespace
 
-CaptureControl::CaptureControl(Loop& loop,
-                               SocketNeeds needs,
-                               std::function<void(WorkerSockets)> add_sockets)
+CaptureControl::CaptureControl(Loop& loop, SocketNeeds needs, Effects effects)
     : loop_(loop),
       needs_(needs),
-      add_sockets_(std::move(add_sockets)),
-      retry_(loop, [this] { try_helper(); }) {}
+      effects_(std::move(effects)),
+      look_timer_(loop, [this] { look_for_helper(); }),
+      answer_timer_(loop, [this] { answer_waiting(); }) {}
 
 Checked<void> CaptureControl::start(const config::AgentConfig& config,
                                     const snapshot::ResolvedNames& names) {
@@ -41,51 +45,77 @@ Checked<void> CaptureControl::start(const config::AgentConfig& config,
   names_ = names;
   FromHelper answer = ask_helper(config.capture, needs_);
   if (answer.sockets) {
-    add_sockets_(std::move(*answer.sockets));
+    effects_.add_sockets(std::move(*answer.sockets));
+    has_outbound_ = has_inbound_ = true;
     connect();
     return {};
   }
   if (answer.is_reachable) return fail(answer.sockets.error());
-  if (!config.capture.enabled) return open_own(config);
-  problem_ = describe(answer.sockets.error());
-  log::error("nothing is captured yet: {}", problem_);
-  retry_wanted_ = true;
-  retry_.start(kRetry, kRetry);
-  return {};
+  on_missing(answer.sockets.error());
+  look_timer_.start(kLookEvery, kLookEvery);
+  return config.capture.enabled ? Checked<void>{} : open_own(config);
 }
 
-void CaptureControl::try_helper() {
-  FromHelper answer = ask_helper(config_.capture, needs_);
-  if (!answer.sockets) {
-    std::string problem = describe(answer.sockets.error());
-    if (problem != problem_) log::error("nothing is captured yet: {}", problem);
-    problem_ = std::move(problem);
-    return;
+// mooring-net may come later than we, also where the configuration wants no capture: root may.
+void CaptureControl::look_for_helper() {
+  if (look_ && !look_->is_done()) return;
+  const auto on_done = [this](Checked<HelperQuery::Answer> answer) { on_found(std::move(answer)); };
+  // Our own sockets stay where they are: closing one would lose the connections that wait in it.
+  capture_client::Body request = capture_client::GetStatus{};
+  if (!has_outbound_ || !has_inbound_) {
+    request = capture_client::GetListeners{
+        static_cast<std::uint16_t>(needs_.workers),
+        has_outbound_ ? std::uint16_t{0} : config_.capture.outbound_port,
+        has_inbound_ ? std::uint16_t{0} : config_.capture.inbound_port};
+  }
+  look_.emplace(loop_, config_.capture.helper_socket, std::move(request), kLookLimit, on_done);
+}
+
+void CaptureControl::on_found(Checked<HelperQuery::Answer> answer) {
+  if (!answer) return on_missing(answer.error());
+  if (std::holds_alternative<capture_client::ListenerSet>(answer->body)) {
+    auto listeners =
+        capture_client::listeners_of(config_.capture.helper_socket, std::move(*answer));
+    if (!listeners) return on_missing(listeners.error());
+    effects_.add_sockets(sockets_from(std::move(*listeners), needs_));
+    has_outbound_ = has_inbound_ = true;
   }
   problem_.clear();
-  retry_wanted_ = false;
-  retry_.stop();
-  add_sockets_(std::move(*answer.sockets));
+  look_timer_.stop();
   connect();
+  effects_.on_change();
+}
+
+void CaptureControl::on_missing(const Diagnostic& why) {
+  const std::string text = describe(why);
+  const bool is_news = std::exchange(last_miss_, text) != text;
+  if (!config_.capture.enabled) {
+    if (is_news) log::info("capture is off, and mooring-net is not there: {}", text);
+    return;
+  }
+  if (is_news || problem_.empty()) log::error("nothing is captured yet: {}", text);
+  problem_ = text;
+  effects_.on_change();
 }
 
 // Without mooring-net: somebody else's rules, or none, lead here.
 Checked<void> CaptureControl::open_own(const config::AgentConfig& config) {
-  if (!has_own_outbound_ && !config.upstreams.empty()) {
+  look_.reset();  // it may be about to take the same ports
+  if (!has_outbound_ && !config.upstreams.empty()) {
     auto sockets = open_outbound(config.capture.outbound_port, needs_);
     if (!sockets) return fail(sockets.error());
-    add_sockets_(std::move(*sockets));
-    has_own_outbound_ = true;
+    effects_.add_sockets(std::move(*sockets));
+    has_outbound_ = true;
   }
-  if (!has_own_inbound_ && has_captured_services(config)) {
+  if (!has_inbound_ && has_captured_services(config)) {
     auto sockets = open_inbound(config.capture.inbound_port, needs_);
     if (!sockets) {
       log::warn("services without `listen` are not reached through the agent: {}",
                 describe(sockets.error()));
       return {};
     }
-    add_sockets_(std::move(*sockets));
-    has_own_inbound_ = true;
+    effects_.add_sockets(std::move(*sockets));
+    has_inbound_ = true;
   }
   return {};
 }
@@ -97,7 +127,7 @@ void CaptureControl::connect() {
 }
 
 Checked<void> CaptureControl::check(const config::AgentConfig& next) {
-  return client_ || retry_wanted_ ? Checked<void>{} : open_own(next);
+  return client_ || next.capture.enabled ? Checked<void>{} : open_own(next);
 }
 
 Checked<void> CaptureControl::apply(const config::AgentConfig& config,
@@ -108,8 +138,12 @@ Checked<void> CaptureControl::apply(const config::AgentConfig& config,
     want();
     return {};
   }
-  if (!retry_wanted_) return open_own(config);
-  return {};
+  if (config.capture.enabled) {
+    if (problem_.empty()) problem_ = last_miss_;
+    return {};
+  }
+  problem_.clear();
+  return open_own(config);
 }
 
 void CaptureControl::want() {
@@ -135,14 +169,68 @@ void CaptureControl::want() {
 }
 
 void CaptureControl::drop(std::function<void()> on_done) {
-  retry_.stop();
-  retry_wanted_ = false;
+  look_timer_.stop();
+  look_.reset();
   wanted_.reset();
   if (client_) {
     client_->drop(std::move(on_done));
   } else {
     on_done();
   }
+}
+
+void CaptureControl::refresh(std::function<void()> then) {
+  waiting_.push_back(std::move(then));
+  if (status_query_ && !status_query_->is_done()) return;
+  status_query_.emplace(
+      loop_,
+      config_.capture.helper_socket,
+      capture_client::GetStatus{},
+      kStatusLimit,
+      [this](Checked<HelperQuery::Answer> answer) { on_status(std::move(answer)); });
+}
+
+void CaptureControl::on_status(Checked<HelperQuery::Answer> answer) {
+  if (!answer) {
+    status_ = fail(answer.error());
+  } else if (auto* status = std::get_if<capture_client::Status>(&answer->body)) {
+    status_ = std::move(*status);
+  }
+  // Not in here: who gets an answer may ask again, which would replace this query.
+  answer_timer_.start(Milliseconds{0});
+}
+
+void CaptureControl::answer_waiting() {
+  for (const auto& then : std::exchange(waiting_, {}))
+    then();
+}
+
+CaptureState CaptureControl::state() const {
+  CaptureState state;
+  state.problem = problem();
+  state.is_active = is_active();
+  state.repairs = repairs();
+  if (wanted_) {
+    state.outbound = wanted_->outbound.size();
+    state.inbound = wanted_->inbound.size();
+  }
+  if (!status_) return state;
+  if (!*status_) {
+    // Without a helper nothing is wrong where nothing is to be captured.
+    if (state.problem.empty() && has_sockets() && client_)
+      state.problem = describe(status_->error());
+    return state;
+  }
+  const capture_client::Status& status = **status_;
+  state.state = capture_client::to_string(status.state);
+  state.backend = status.backend;
+  state.repairs = status.repairs;
+  if (status.config) {
+    state.outbound = status.config->outbound.size();
+    state.inbound = status.config->inbound.size();
+  }
+  if (state.problem.empty()) state.problem = status.problem;
+  return state;
 }
 
 std::string CaptureControl::problem() const {
@@ -152,28 +240,35 @@ std::string CaptureControl::problem() const {
   return {};
 }
 
+std::uint32_t CaptureControl::repairs() const noexcept {
+  return client_ && client_->status() ? client_->status()->repairs : 0;
+}
+
 void CaptureControl::on_event(const CaptureEvent& event) {
   switch (event.kind) {
     case CaptureEvent::Kind::connected:
       problem_.clear();
       log::info("connected to mooring-net, which uses {}", event.text);
-      return;
+      break;
     case CaptureEvent::Kind::disconnected:
       problem_ = "mooring-net is away: " + event.text;
       log::warn("{}", problem_);
-      return;
+      break;
     case CaptureEvent::Kind::activated:
       problem_.clear();
-      log::info("capture is active: {} outbound targets, {} inbound ports", outbound(), inbound());
-      return;
+      log::info("capture is active: {} outbound targets, {} inbound ports",
+                wanted_ ? wanted_->outbound.size() : 0,
+                wanted_ ? wanted_->inbound.size() : 0);
+      break;
     case CaptureEvent::Kind::dropped:
       log::info("capture ended");
-      return;
+      break;
     case CaptureEvent::Kind::refused:
       problem_ = event.text;
       log::error("capture refused: {}", event.text);
-      return;
+      break;
   }
+  effects_.on_change();
 }
 
 }  // namespace mooring::app

@@ -1,14 +1,17 @@
 // Capture as the agent sees it: where the captured sockets come from, and what mooring-net is asked
-// to capture. Control thread.
+// to capture. Control thread; blocks in start() only.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "app/sockets.h"
+#include "app/state.h"
 #include "capture_client/capture_client.h"
+#include "capture_client/helper_query.h"
 #include "config/model.h"
 #include "core/loop.h"
 #include "snapshot/from_config.h"
@@ -17,11 +20,15 @@ namespace mooring::app {
 
 class CaptureControl {
  public:
-  /// `add_sockets` gives captured sockets to the workers.
-  CaptureControl(Loop& loop, SocketNeeds needs, std::function<void(WorkerSockets)> add_sockets);
+  struct Effects {
+    std::function<void(WorkerSockets)> add_sockets;  // to the workers
+    std::function<void()> on_change;                 // problem() or has_sockets() may be others
+  };
+  CaptureControl(Loop& loop, SocketNeeds needs, Effects effects);
 
   /// At start, once workers take sockets: from mooring-net, or, when nothing is to be captured by
-  /// it, our own. Fails when a port is taken. Blocking.
+  /// it, our own. Where mooring-net is missing it is looked for each second. Fails when a port is
+  /// taken. Blocking.
   [[nodiscard]] Checked<void> start(const config::AgentConfig& config,
                                     const snapshot::ResolvedNames& names);
   /// Opens what a new configuration would need beyond what there is, and nothing else changes.
@@ -31,38 +38,47 @@ class CaptureControl {
                                     const snapshot::ResolvedNames& names);
   void drop(std::function<void()> on_done);
 
+  /// Asks mooring-net for its status; `then` runs from the loop, within a second whatever it does.
+  void refresh(std::function<void()> then);
+  /// As of the last refresh().
+  [[nodiscard]] CaptureState state() const;
+
   [[nodiscard]] bool is_active() const noexcept { return client_ && client_->is_active(); }
   /// The captured sockets that the configuration needs are there.
-  [[nodiscard]] bool has_sockets() const noexcept { return !retry_wanted_; }
+  [[nodiscard]] bool has_sockets() const noexcept { return client_ || !config_.capture.enabled; }
   /// Why what the configuration wants is not captured; empty when it is.
   [[nodiscard]] std::string problem() const;
-  /// What is captured now, as far as the configuration asks for it.
-  [[nodiscard]] std::size_t outbound() const noexcept {
-    return wanted_ ? wanted_->outbound.size() : 0;
-  }
-  [[nodiscard]] std::size_t inbound() const noexcept {
-    return wanted_ ? wanted_->inbound.size() : 0;
-  }
+  /// Rules that mooring-net had to repair, since its start.
+  [[nodiscard]] std::uint32_t repairs() const noexcept;
 
  private:
-  void try_helper();
+  void look_for_helper();
+  void on_found(Checked<capture_client::HelperQuery::Answer> answer);
+  void on_missing(const Diagnostic& why);
   [[nodiscard]] Checked<void> open_own(const config::AgentConfig& config);
   void connect();
   void want();
   void on_event(const capture_client::CaptureEvent& event);
+  void on_status(Checked<capture_client::HelperQuery::Answer> answer);
+  void answer_waiting();
 
   Loop& loop_;
   SocketNeeds needs_;
-  std::function<void(WorkerSockets)> add_sockets_;
+  Effects effects_;
   config::AgentConfig config_;
   snapshot::ResolvedNames names_;
   std::optional<capture_client::InterceptConfig> wanted_;
-  std::unique_ptr<capture_client::CaptureClient> client_;
+  std::unique_ptr<capture_client::CaptureClient> client_;  // once the sockets are there
   std::string problem_;
-  bool retry_wanted_ = false;
-  bool has_own_outbound_ = false;
-  bool has_own_inbound_ = false;
-  Timer retry_;
+  std::string last_miss_;  // said once
+  bool has_outbound_ = false;
+  bool has_inbound_ = false;
+  std::optional<capture_client::HelperQuery> look_;  // while there is no client_
+  std::optional<capture_client::HelperQuery> status_query_;
+  std::optional<Checked<capture_client::Status>> status_;
+  std::vector<std::function<void()>> waiting_;  // for status_query_
+  Timer look_timer_;
+  Timer answer_timer_;
 };
 
 }  // namespace mooring::app

@@ -58,6 +58,18 @@ void add_missing_bundles(std::vector<Problem>& list,
 
 }  // namespace
 
+bool application_refuses(const observe::StatsRegistry& stats, const config::Service& service) {
+  const auto found = stats.clusters().find("localhost_" + service.name);
+  if (found == stats.clusters().end()) return false;
+  std::uint64_t connected = 0;
+  std::uint64_t failed = 0;
+  for (std::size_t i = 0; i < stats.workers(); ++i) {
+    connected = std::max(connected, found->second[i].last_connect_ms.value());
+    failed = std::max(failed, found->second[i].last_connect_fail_ms.value());
+  }
+  return failed > connected;
+}
+
 std::vector<Problem> problems(const Report& report) {
   std::vector<Problem> list;
   const std::string& last_error = report.config_state.last_error;
@@ -68,6 +80,14 @@ std::vector<Problem> problems(const Report& report) {
   for (const snapshot::Rejected& rejected : report.rejected) {
     list.push_back(
         {true, fmt::format("{}: {}: {}", rejected.resource, rejected.field, rejected.reason)});
+  }
+  for (const auto& service : report.config.services) {
+    if (!application_refuses(report.stats, service)) continue;
+    list.push_back(
+        {true,
+         fmt::format("service {}: the application does not accept connections on port {}",
+                     service.name,
+                     service.target ? service.target->port : service.port)});
   }
   if (report.snapshot.material) {
     const identity::Material& material = *report.snapshot.material;

@@ -14,6 +14,10 @@ struct Problem {
 };
 [[nodiscard]] std::vector<Problem> problems(const Report& report);
 
+/// The last connection to the application behind a service failed, whichever worker tried it.
+[[nodiscard]] bool application_refuses(const observe::StatsRegistry& stats,
+                                       const config::Service& service);
+
 /// Distinguished name of who signed the leaf, as RFC 2253 writes it.
 [[nodiscard]] std::string issuer_of(const identity::Material& material);
 

@@ -7,6 +7,7 @@
 #include "app/reload.h"
 #include "config/load.h"
 #include "core/log.h"
+#include "tls/fips.h"
 
 namespace mooring::app {
 
@@ -24,12 +25,18 @@ int complain(const std::string& text, int exit_code) {
 
 int run_daemon(const std::string& config_file) {
   prepare_process();
+  const tls::FipsFacts fips = tls::read_fips_facts();
+  if (const auto refusal = tls::refuse_on_fips_host(fips))
+    return complain(describe(*refusal), kBadConfig);
   auto config = config::load(config_file);
   if (!config) return complain(lines(config.error()), kBadConfig);
   if (const auto started = log::start(config->logging.file, config->logging.level); !started) {
     return complain(fmt::format("{}: {}", config->logging.file, describe(started.error())),
                     kFailed);
   }
+  if (tls::is_fips_host(fips) && fips.is_bundled)
+    log::warn("the host is in FIPS mode, and {} lets an OpenSSL serve that is not validated",
+              tls::kAllowNonFips);
   int exit_code = 0;
   if (auto agent = Agent::build(config_file, std::move(*config))) {
     (*agent)->run();

@@ -5,8 +5,6 @@
 #include <cerrno>
 #include <utility>
 
-#include "capture_client/helper_connection.h"
-
 namespace mooring::app {
 
 namespace {
@@ -97,14 +95,10 @@ Checked<WorkerSockets> open_inbound(std::uint16_t port, const SocketNeeds& needs
   return open_loopback(port, true, SocketKind::inbound, needs);
 }
 
-FromHelper ask_helper(const config::Capture& capture, const SocketNeeds& needs) {
-  auto helper = capture_client::HelperConnection::open(capture.helper_socket);
-  if (!helper) return {false, fail(helper.error())};
-  auto listeners = helper->get_listeners(
-      {static_cast<std::uint16_t>(needs.workers), capture.outbound_port, capture.inbound_port});
-  if (!listeners) return {true, fail(listeners.error())};
+WorkerSockets sockets_from(std::vector<capture_client::Listener> listeners,
+                           const SocketNeeds& needs) {
   WorkerSockets sockets;
-  for (capture_client::Listener& listener : *listeners) {
+  for (capture_client::Listener& listener : listeners) {
     const bool is_inbound = listener.info.direction == capture_client::Direction::inbound;
     if (listener.info.worker >= needs.workers) continue;
     net::set_proxy_options(listener.fd.get(), needs.keepalive);
@@ -112,7 +106,16 @@ FromHelper ask_helper(const config::Capture& capture, const SocketNeeds& needs) 
         {listener.info.worker,
          {is_inbound ? SocketKind::inbound : SocketKind::outbound, std::move(listener.fd), ""}});
   }
-  return {true, std::move(sockets)};
+  return sockets;
+}
+
+FromHelper ask_helper(const config::Capture& capture, const SocketNeeds& needs) {
+  auto helper = capture_client::HelperConnection::open(capture.helper_socket);
+  if (!helper) return {false, fail(helper.error())};
+  auto listeners = helper->get_listeners(
+      {static_cast<std::uint16_t>(needs.workers), capture.outbound_port, capture.inbound_port});
+  if (!listeners) return {true, fail(listeners.error())};
+  return {true, sockets_from(std::move(*listeners), needs)};
 }
 
 }  // namespace mooring::app

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "capture_client/helper_connection.h"
 #include "config/model.h"
 #include "core/fd.h"
 #include "core/result.h"
@@ -38,11 +39,15 @@ using BoundAddresses = std::map<std::string, SocketAddress>;
 /// The same, transparent: fails without CAP_NET_ADMIN.
 [[nodiscard]] Checked<WorkerSockets> open_inbound(std::uint16_t port, const SocketNeeds& needs);
 
+/// What mooring-net made for us, each for its worker.
+[[nodiscard]] WorkerSockets sockets_from(std::vector<capture_client::Listener> listeners,
+                                         const SocketNeeds& needs);
+
 struct FromHelper {
   bool is_reachable = false;  // else `sockets` says why
   Checked<WorkerSockets> sockets;
 };
-/// Both, from mooring-net.
+/// Both directions, from mooring-net.
 [[nodiscard]] FromHelper ask_helper(const config::Capture& capture, const SocketNeeds& needs);
 
 }  // namespace mooring::app

@@ -31,6 +31,7 @@ struct CaptureState {
   std::string problem;
   std::size_t outbound = 0;
   std::size_t inbound = 0;
+  std::uint32_t repairs = 0;
   bool is_active = false;
 };
 

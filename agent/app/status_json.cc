@@ -103,13 +103,14 @@ Json capture_json(const Report& report) {
            {{"outbound", fate(capture.outbound_on_agent_death)},
             {"permissive", fate(capture.permissive_on_agent_death)},
             {"strict", fate(capture.strict_on_agent_death)}}},
+          {"repairs", report.capture.repairs},
           {"problem", report.capture.problem}};
 }
 
 const char* service_state(const Report& report, const config::Service& service) {
   if (!report.snapshot.material) return "no_identity";
   if (!service.listen && report.capture.state != "active") return "not_captured";
-  return "ready";
+  return application_refuses(report.stats, service) ? "failed" : "ready";
 }
 
 Json service_json(const Report& report, const config::Service& service) {

@@ -41,7 +41,8 @@ Workers::Workers(Loop& loop,
     : stats_(stats),
       outbound_port_(config.capture.outbound_port),
       inbound_port_(config.capture.inbound_port),
-      mailbox_(loop, [this](FromWorker from) { on_message(std::move(from)); }) {
+      mailbox_(loop, [this](FromWorker from) { on_message(std::move(from)); }),
+      pongs_(stats.workers()) {
   for (std::size_t i = 0; i < stats.workers(); ++i) {
     proxy::WorkerOptions options;
     options.index = i;
@@ -95,6 +96,32 @@ void Workers::drain(Milliseconds deadline, std::function<void()> on_done) {
     thread->post(proxy::Drain{deadline});
 }
 
+void Workers::ping(std::function<void()> on_all) {
+  ++pings_;
+  if (on_all) {
+    on_all_answered_ = std::move(on_all);
+    awaited_ = pings_;
+  }
+  for (const auto& thread : threads_)
+    thread->post(proxy::Ping{pings_});
+}
+
+std::vector<std::size_t> Workers::silent() const {
+  std::vector<std::size_t> found;
+  for (std::size_t i = 0; i < pongs_.size(); ++i) {
+    if (pongs_[i] < pings_) found.push_back(i);
+  }
+  return found;
+}
+
+void Workers::on_pong(std::size_t worker, std::uint64_t number) {
+  pongs_[worker] = std::max(pongs_[worker], number);
+  if (!on_all_answered_) return;
+  const auto has_answered = [this](std::uint64_t last) { return last >= awaited_; };
+  if (std::all_of(pongs_.begin(), pongs_.end(), has_answered))
+    std::exchange(on_all_answered_, nullptr)();
+}
+
 bool Workers::is_ejected(const std::string& cluster, const SocketAddress& endpoint) const {
   return ejected_.contains({cluster, endpoint});
 }
@@ -105,8 +132,10 @@ void Workers::on_message(FromWorker from) {
   } else if (std::holds_alternative<proxy::Drained>(from.message)) {
     drained_.insert(from.worker);
     if (drained_.size() == threads_.size() && on_drained_) std::exchange(on_drained_, nullptr)();
+  } else if (const auto* pong = std::get_if<proxy::Pong>(&from.message)) {
+    on_pong(from.worker, pong->number);
   }
-  // SnapshotReleased: freed here with the message.
+  // SnapshotReleased, SnapshotParts: freed here with the message.
 }
 
 void Workers::on_endpoint(std::size_t worker, const proxy::EndpointChanged& change) {

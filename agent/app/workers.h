@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -37,6 +38,11 @@ class Workers {
   void remove(const std::string& listener);
   /// `on_done` runs once every worker has let its last connection go.
   void drain(Milliseconds deadline, std::function<void()> on_done);
+  /// Asks every worker whether its loop turns. `on_all`, if given, runs once all have answered to
+  /// this question and so have taken what was sent before it.
+  void ping(std::function<void()> on_all = nullptr);
+  /// Those that have not answered the last question yet.
+  [[nodiscard]] std::vector<std::size_t> silent() const;
   /// Ends what is open and joins the threads.
   void stop() { threads_.clear(); }
 
@@ -49,6 +55,7 @@ class Workers {
     proxy::ControlMessage message;
   };
   void on_message(FromWorker from);
+  void on_pong(std::size_t worker, std::uint64_t number);
   void on_endpoint(std::size_t worker, const proxy::EndpointChanged& change);
   [[nodiscard]] std::shared_ptr<const proxy::StatsTable> stats_table(
       const snapshot::Snapshot& snapshot, std::size_t worker);
@@ -60,6 +67,10 @@ class Workers {
   std::map<std::pair<std::string, SocketAddress>, std::set<std::size_t>> ejected_;
   std::set<std::size_t> drained_;
   std::function<void()> on_drained_;
+  std::uint64_t pings_ = 0;
+  std::vector<std::uint64_t> pongs_;  // the last answer of each worker
+  std::function<void()> on_all_answered_;
+  std::uint64_t awaited_ = 0;  // the question of on_all_answered_
   std::vector<std::unique_ptr<proxy::WorkerThread>> threads_;
 };
 

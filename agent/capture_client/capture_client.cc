@@ -66,7 +66,6 @@ class CaptureClient::Session {
   void lose(const std::string& why) {
     retire();
     is_active_ = false;
-    status_.reset();
     // owner_ stays: it is what keeps the table alive while the helper is away.
     const bool is_news = phase_ != Phase::away || !was_reported_;
     phase_ = Phase::away;

@@ -48,7 +48,7 @@ class CaptureClient {
   [[nodiscard]] bool is_connected() const noexcept;
   /// The helper confirmed the config that is wanted.
   [[nodiscard]] bool is_active() const noexcept;
-  /// What the helper last told of itself; empty before that and while it is away.
+  /// What the helper last told of itself, which may be away by now; empty before that.
   [[nodiscard]] const std::optional<Status>& status() const noexcept;
 
  private:

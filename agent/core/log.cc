@@ -1,13 +1,21 @@
 #include "core/log.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <cerrno>
 #include <cstdio>
 #include <memory>
+#include <mutex>
+#include <utility>
 
 #include <spdlog/async.h>
 #include <spdlog/async_logger.h>
-#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
+
+#include "core/fd.h"
 
 namespace mooring::log {
 
@@ -16,7 +24,44 @@ namespace {
 // Lines that wait for the writer; each slot is about 400 bytes.
 constexpr std::size_t kQueueLines = 512;
 
+// A file that can be opened anew while others write. spdlog's own sink cannot, and writes through a
+// null pointer once opening again has failed.
+class FileSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit FileSink(std::string path) : path_(std::move(path)) {}
+
+  [[nodiscard]] Result<void> open() {
+    UniqueFd fresh(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640));
+    if (!fresh.valid()) return fail_errno(errno, "open log file");
+    file_ = std::move(fresh);
+    return {};
+  }
+  void reopen_soon() noexcept { wants_reopen_.store(true, std::memory_order_relaxed); }
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    // On the writer's thread, which is the only one here.
+    if (wants_reopen_.exchange(false, std::memory_order_relaxed)) (void)open();
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    std::size_t done = 0;
+    while (done < line.size()) {
+      const ssize_t put = ::write(file_.get(), line.data() + done, line.size() - done);
+      if (put < 0 && errno == EINTR) continue;
+      if (put <= 0) return;  // a full disk: the line is lost
+      done += static_cast<std::size_t>(put);
+    }
+  }
+  void flush_() override {}
+
+ private:
+  std::string path_;
+  UniqueFd file_;
+  std::atomic<bool> wants_reopen_{false};
+};
+
 struct State {
+  std::shared_ptr<FileSink> file;  // if it is not standard error
   std::atomic<Level> level{Level::info};
   std::shared_ptr<spdlog::details::thread_pool> pool;
   std::shared_ptr<spdlog::async_logger> logger;
@@ -74,12 +119,10 @@ Result<void> start(const std::string& file, Level level) {
   if (file.empty()) {
     sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
   } else {
-    // spdlog reports a file that cannot be opened by an exception; ours is a value.
-    try {
-      sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file);
-    } catch (const spdlog::spdlog_ex&) {
-      return fail(Errc::permission, "open log file");
-    }
+    auto own = std::make_shared<FileSink>(file);
+    if (auto opened = own->open(); !opened) return opened;
+    s.file = own;
+    sink = std::move(own);
   }
   s.pool = std::make_shared<spdlog::details::thread_pool>(kQueueLines, 1);
   s.logger = std::make_shared<spdlog::async_logger>(
@@ -97,6 +140,11 @@ void stop() noexcept {
   State& s = state();
   s.logger.reset();
   s.pool.reset();
+  s.file.reset();
+}
+
+void reopen() noexcept {
+  if (const State& s = state(); s.file) s.file->reopen_soon();
 }
 
 void set_level(Level level) noexcept {

@@ -24,6 +24,10 @@ enum class Level : std::uint8_t { debug, info, warn, error, off };
 /// Writes what is queued, for at most a second, and ends the writer.
 void stop() noexcept;
 
+/// After logrotate renamed the file: the next line goes into a new one. Where that cannot be opened
+/// the old one stays in use.
+void reopen() noexcept;
+
 void set_level(Level level) noexcept;
 [[nodiscard]] Level level() noexcept;
 /// Lines lost because the queue was full.

@@ -1,5 +1,6 @@
 #include "proxy/conn.h"
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -13,6 +14,10 @@ namespace mooring::proxy {
 using observe::CloseReason;
 
 Conn::Conn(WorkerLoop& worker, std::uint64_t id) : worker_(worker), id_(id) {}
+
+Conn::~Conn() {
+  worker_.send_home({generation_, std::move(listener_), std::move(cluster_), std::move(material_)});
+}
 
 void Conn::set_deadline(Milliseconds after) {
   deadline_ms_ = worker_.loop().now_ms() + static_cast<std::uint64_t>(after.count());
@@ -37,6 +42,8 @@ void Conn::on_deadline() {
       if (early_ && !early_->empty())
         return finish(CloseReason::handshake_timeout, "first bytes incomplete");
       return become_plain();
+    case Phase::awaiting_slot:
+      return finish(CloseReason::handshake_limit);
     case Phase::handshaking:
     case Phase::handshaking_up:
       return finish(CloseReason::handshake_timeout);
@@ -64,13 +71,13 @@ void Conn::recheck(const snapshot::Snapshot& snapshot) {
     }
   }
   if (!is_inbound()) return;
-  for (const auto& listener : snapshot.listeners) {
-    if (listener->name != listener_->name || listener == listener_) continue;
-    const policy::Verdict verdict = policy::authorize(listener->authorization, peer.spiffe_id);
-    if (verdict.allowed) continue;
-    rule_ = verdict.rule;
-    return finish(CloseReason::policy_changed);
-  }
+  const std::size_t position = snapshot.find_listener(listener_->name);
+  if (position == snapshot::kNoMatch || snapshot.listeners[position] == listener_) return;
+  policy::Verdict verdict =
+      policy::authorize(snapshot.listeners[position]->authorization, peer.spiffe_id);
+  if (verdict.allowed) return;
+  rule_ = std::move(verdict.rule);
+  finish(CloseReason::policy_changed);
 }
 
 void Conn::finish(CloseReason reason, std::string detail) {
@@ -138,8 +145,34 @@ observe::AccessRecord Conn::record(CloseReason reason, std::string detail) const
   return out;
 }
 
+void Conn::enter_handshake() {
+  counts_as_handshake_ = true;
+  worker_.enter_handshake(handshake_role());
+  set_deadline(worker_.options().handshake_timeout);
+}
+
 void Conn::leave_handshake() {
-  if (std::exchange(counts_as_handshake_, false)) worker_.count_handshake(-1);
+  if (std::exchange(counts_as_handshake_, false)) worker_.leave_handshake(handshake_role());
+}
+
+void Conn::hold(Bytes bytes) {
+  if (bytes.empty()) return;
+  if (!early_) early_ = std::make_unique<ByteQueue>(worker_.pool().chunks);
+  early_->push(bytes);
+}
+
+std::vector<std::byte> Conn::take_held() {
+  std::vector<std::byte> held;
+  if (!early_) return held;
+  held.reserve(early_->size());
+  std::array<iovec, 1> part{};
+  while (early_->gather(part) > 0) {
+    const auto* begin = static_cast<const std::byte*>(part[0].iov_base);
+    held.insert(held.end(), begin, begin + part[0].iov_len);
+    early_->pop(part[0].iov_len);
+  }
+  early_.reset();
+  return held;
 }
 
 void Conn::on_connected(net::TcpStream&, int error) {
@@ -151,6 +184,7 @@ void Conn::on_connected(net::TcpStream&, int error) {
   worker_.upstreams().opened(cluster_->name, upstream_remote_);
   upstream_counted_ = true;
   cluster_stats_->upstream_cx_total.add();
+  cluster_stats_->last_connect_ms.set(worker_.loop().now_ms());
   cluster_stats_->upstream_cx_active.add();
   cluster_stats_->upstream_cx_connect_ms.record(
       static_cast<double>(worker_.loop().now_ms() - connect_start_ms_));
@@ -168,6 +202,7 @@ void Conn::on_bytes(net::TcpStream& stream, Bytes bytes) {
       return handshake(side, bytes);
     case Phase::relaying:
       return receive(side, bytes);
+    case Phase::awaiting_slot:
     case Phase::connecting:
     case Phase::closing:
       return;  // reads are paused
@@ -190,6 +225,7 @@ void Conn::on_eof(net::TcpStream& stream) {
         return finish(CloseReason::truncated);
       return end_stream(side, &side == &downstream_ ? upstream_ : downstream_);
     }
+    case Phase::awaiting_slot:
     case Phase::connecting:
     case Phase::closing:
       return;

@@ -74,6 +74,7 @@ void Conn::try_next_endpoint() {
 void Conn::on_connect_failed(int error) {
   connect_error_ = error;
   cluster_stats_->upstream_cx_connect_fail.add();
+  cluster_stats_->last_connect_fail_ms.set(worker_.loop().now_ms());
   if (!cluster_->original_dst) {
     worker_.upstreams().failed(*cluster_, upstream_remote_, worker_.loop().now_ms());
     worker_.publish_membership(*cluster_);
