@@ -274,13 +274,13 @@ class Host:
         if wait:
             wait_until(lambda: self.agent.exit_code is not None or self.ready(), f"{self.name}'s agent ready")
             assert self.agent.exit_code is None, f"agent of {self.name} ended:\n{self.agent.log()[-3000:]}"
+            if self._is_captured and self.helper is not None and self.helper.exit_code is None:
+                wait_until(lambda: self.metric("mooring_capture_active") == 1, f"{self.name}: capture is active")
         return self.agent
 
     def start(self):
         self.start_helper()
         self.start_agent()
-        if self._is_captured:
-            wait_until(lambda: self.metric("mooring_capture_active") == 1, f"{self.name}: capture is active")
 
     def admin(self, path, method="GET"):
         result = self.exec("curl", "-s", "-m", "30", "-X", method, "--unix-socket", "/run/mooring/admin.sock",
