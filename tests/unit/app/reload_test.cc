@@ -1,0 +1,95 @@
+#include "app/reload.h"
+
+#include <gmock/gmock.h>
+
+#include "support.h"
+
+namespace mooring::app {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Key;
+
+std::string bound(const std::string& name, int port) {
+  const std::string address = "10.0.0.5:" + std::to_string(port);
+  return "[[service]]\nname = \"" + name + "\"\nport = " + std::to_string(port) + "\nlisten = \"" +
+         address + "\"\ntarget = \"10.0.0.5:9\"\n";
+}
+
+TEST(BoundChange, OpensWhatIsNewAndClosesWhatIsGone) {
+  const auto before = config_of(bound("stays", 80) + bound("goes", 81));
+  const auto after = config_of(bound("stays", 80) + bound("comes", 82));
+  const BoundChange change = bound_change(before, after);
+  EXPECT_THAT(change.to_open, ElementsAre(Key("inbound_comes")));
+  EXPECT_THAT(change.to_close, ElementsAre("inbound_goes"));
+}
+
+TEST(BoundChange, AnotherAddressIsOpenedAndTheOldOneClosed) {
+  const BoundChange change =
+      bound_change(config_of(bound("moves", 80)), config_of(bound("moves", 81)));
+  EXPECT_EQ(change.to_open.at("inbound_moves").port, 81);
+  EXPECT_THAT(change.to_close, ElementsAre("inbound_moves"));
+}
+
+TEST(BoundChange, ServicesThatAreCapturedHaveNoSocketOfTheirOwn) {
+  const BoundChange change = bound_change(config_of(""), config_of(R"(
+[[service]]
+name = "captured"
+port = 80
+)"));
+  EXPECT_THAT(change.to_open, IsEmpty());
+  EXPECT_THAT(change.to_close, IsEmpty());
+}
+
+TEST(NeedsRestart, IsNeededForNothingWhenNothingChanged) {
+  EXPECT_THAT(needs_restart(config_of(bound("a", 80)), config_of(bound("a", 80))), IsEmpty());
+}
+
+TEST(NeedsRestart, ServicesUpstreamsLevelAndDrainTimeAreTakenIntoUseAtOnce) {
+  const auto after = config_of(bound("a", 80) + R"(
+[log]
+level = "debug"
+[timeouts]
+drain = "3s"
+)");
+  EXPECT_THAT(needs_restart(config_of(""), after), IsEmpty());
+}
+
+TEST(NeedsRestart, NamesEachSetting) {
+  const auto after = config_of(R"(
+[limits]
+workers = 3
+[capture]
+outbound_port = 16001
+inbound_port = 16006
+helper_socket = "/run/other.sock"
+[admin]
+socket = "/run/other-admin.sock"
+[log]
+file = "/var/log/other.log"
+[access_log]
+file = "/var/log/other-access.log"
+[timeouts]
+handshake = "3s"
+)");
+  EXPECT_THAT(needs_restart(config_of(""), after),
+              ElementsAre(HasSubstr("[limits] changed"),
+                          HasSubstr("capture.outbound_port"),
+                          HasSubstr("capture.inbound_port"),
+                          HasSubstr("capture.helper_socket"),
+                          HasSubstr("[admin]"),
+                          HasSubstr("log.file"),
+                          HasSubstr("[access_log]"),
+                          HasSubstr("[timeouts]")));
+}
+
+TEST(Lines, AreOneForEachProblem) {
+  EXPECT_EQ(lines({{"a:1:1", "one", ""}, {"b:2:2", "two", "hint"}}),
+            "a:1:1: one\nb:2:2: two (hint)");
+  EXPECT_EQ(lines({}), "");
+}
+
+}  // namespace
+}  // namespace mooring::app
