@@ -16,10 +16,12 @@ Listener::Listener(Loop& loop,
       watch_(loop,
              fd_.get(),
              [this](int, int) {
-               for (int i = 0; i < kAcceptsPerTurn && accept_one(); ++i) {
+               for (int i = 0; i < kAcceptsPerTurn && !is_resting_ && accept_one(); ++i) {
                }
              }),
-      resume_(loop, [this] { watch_.start(PollWatch::readable); }) {
+      resume_(loop, [this] {
+        if (!is_resting_) watch_.start(PollWatch::readable);
+      }) {
   watch_.start(PollWatch::readable);
 }
 
@@ -38,6 +40,16 @@ bool Listener::accept_one() {
   // A connection that was reset while it waited, or a pending network error (accept(2)): the next
   // one may be fine.
   return errno != EAGAIN && errno != EINVAL && errno != EBADF;
+}
+
+void Listener::rest() {
+  is_resting_ = true;
+  watch_.stop();
+}
+
+void Listener::resume() {
+  is_resting_ = false;
+  watch_.start(PollWatch::readable);
 }
 
 void Listener::accept_waiting() {

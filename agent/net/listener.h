@@ -1,5 +1,5 @@
-// Accepts connections from one listening socket on its loop: at most 16 a turn, and it stops before
-// descriptors run out instead of closing what it cannot serve.
+// Accepts connections from one listening socket on its loop: at most 16 a turn, and it rests when
+// descriptors run out or its owner says so, instead of closing what it cannot serve.
 #pragma once
 
 #include <functional>
@@ -18,6 +18,10 @@ class Listener {
            std::function<void(UniqueFd)> on_accept,
            std::function<void()> on_pause);
 
+  /// No more is accepted, also in this turn, until resume(); clients wait in the kernel's queue.
+  void rest();
+  void resume();
+
   /// Accepts what waits in the queue already, before the socket is closed: closing resets it.
   void accept_waiting();
 
@@ -25,6 +29,7 @@ class Listener {
   static constexpr int kAcceptsPerTurn = 16;
   bool accept_one();
 
+  bool is_resting_ = false;
   UniqueFd fd_;
   std::function<void(UniqueFd)> on_accept_;
   std::function<void()> on_pause_;

@@ -65,7 +65,8 @@ Result<void> TcpStream::connect(UniqueFd fd, const SocketAddress& target) {
 }
 
 void TcpStream::start_reading() {
-  if (reading_ || handle_ == nullptr) return;
+  // After a failed write the owner is about to hear of it; a read would call it an end of stream.
+  if (reading_ || failure_ || handle_ == nullptr) return;
   reading_ = true;
   uv_read_start(
       reinterpret_cast<uv_stream_t*>(&handle_->tcp),

@@ -1,7 +1,5 @@
 // The gather and decide phases of a connection: what was meant, which listener and cluster serve
 // it, and with which protocol the downstream speaks.
-#include <array>
-
 #include "net/socket.h"
 #include "proxy/worker_loop.h"
 #include "tls/client_hello.h"
@@ -48,7 +46,7 @@ bool Conn::gather(int fd, SocketKind kind, const std::string& bound) {
       position = snapshot.find_inbound(downstream_local_);
       break;
     case SocketKind::bound:
-      position = snapshot.find_bound(bound);
+      position = snapshot.find_listener(bound);
       break;
   }
   if (position == snapshot::kNoMatch) position = snapshot::kInboundOther;
@@ -57,6 +55,7 @@ bool Conn::gather(int fd, SocketKind kind, const std::string& bound) {
   stats_->downstream_cx_total.add();
   stats_->downstream_cx_active.add();
   material_ = snapshot.material;
+  generation_ = snapshot.generation;
   const std::size_t cluster = snapshot.cluster_of_listener[position];
   if (cluster == snapshot::kNoMatch) {
     stats_->no_filter_chain_match.add();
@@ -69,7 +68,11 @@ bool Conn::gather(int fd, SocketKind kind, const std::string& bound) {
 
 void Conn::begin_outbound() {
   if (cluster_->mtls && worker_.client_tls() == nullptr) return finish(CloseReason::no_identity);
-  connect_upstream();
+  if (!cluster_->mtls || !worker_.handshakes_full(HandshakeRole::client)) return connect_upstream();
+  // The peer's clock runs from the connect on, so that the wait comes before it. How long is the
+  // application's to decide.
+  phase_ = Phase::awaiting_slot;
+  worker_.wait_for_slot(HandshakeRole::client, id_);
 }
 
 void Conn::begin_inbound() {
@@ -92,25 +95,17 @@ void Conn::begin_inbound() {
 }
 
 void Conn::peek(Bytes bytes) {
-  if (!early_) {
-    early_ = std::make_unique<ByteQueue>(worker_.pool().chunks);
-    set_deadline(worker_.options().handshake_timeout);
-  }
-  early_->push(bytes);
+  if (!early_) set_deadline(worker_.options().handshake_timeout);
+  hold(bytes);
   if (early_->size() > tls::kMaxClientHelloBytes) return become_plain();
-  std::array<iovec, 4> parts{};
-  const std::size_t used = early_->gather(parts);
-  std::vector<std::byte> first;
-  for (std::size_t i = 0; i < used; ++i) {
-    const auto* part = static_cast<const std::byte*>(parts[i].iov_base);
-    first.insert(first.end(), part, part + parts[i].iov_len);
-  }
+  const std::vector<std::byte> first = take_held();
   const tls::ClientHello hello = tls::inspect_client_hello(first);
-  if (hello.kind == tls::FirstBytes::need_more) return;
-  if (!hello.is_mesh) return become_plain();
-  clear_deadline();
-  early_.reset();
-  start_server_handshake(first);
+  if (hello.is_mesh) {
+    clear_deadline();
+    return start_server_handshake(first);
+  }
+  hold(first);
+  if (hello.kind != tls::FirstBytes::need_more) become_plain();
 }
 
 void Conn::become_plain() {

@@ -11,6 +11,7 @@
 #include "net/stream.h"
 #include "observe/access_log.h"
 #include "observe/stats.h"
+#include "proxy/handshake_gate.h"
 #include "proxy/worker.h"
 #include "snapshot/snapshot.h"
 #include "tls/session.h"
@@ -23,6 +24,7 @@ class Conn final : public net::TcpStream::Owner {
  public:
   enum class Phase : std::uint8_t {
     peeking,         // permissive inbound: which protocol does the client speak?
+    awaiting_slot,   // as many TLS handshakes as allowed are under way; nothing is read
     handshaking,     // inbound: TLS with the downstream
     connecting,      // TCP to the upstream
     handshaking_up,  // outbound: TLS with the upstream
@@ -31,7 +33,7 @@ class Conn final : public net::TcpStream::Owner {
   };
 
   Conn(WorkerLoop& worker, std::uint64_t id);
-  ~Conn() = default;
+  ~Conn();
   Conn(const Conn&) = delete;
   Conn& operator=(const Conn&) = delete;
 
@@ -42,6 +44,8 @@ class Conn final : public net::TcpStream::Owner {
   void begin(UniqueFd fd, SocketKind kind, const std::string& bound);
   /// The deadline queue's call.
   void on_deadline();
+  /// The handshake gate's call: it is this connection's turn.
+  void on_handshake_turn();
   /// A new snapshot is in force: is this connection still allowed, and its peer still trusted?
   void recheck(const snapshot::Snapshot& snapshot);
   /// Ends the connection. The first call counts.
@@ -75,6 +79,7 @@ class Conn final : public net::TcpStream::Owner {
   void start_server_handshake(Bytes first);
   void start_client_handshake();
   void handshake(Side& side, Bytes bytes);
+  void step_handshake(Side& side, Bytes bytes);
   void on_handshake_done(Side& side);
   void fail_tls(Side& side, const tls::Step& step);
   void count_tls_failure(const Side& side, tls::Failure failure);
@@ -98,7 +103,13 @@ class Conn final : public net::TcpStream::Owner {
   [[nodiscard]] bool is_inbound() const noexcept {
     return listener_->direction == snapshot::Direction::inbound;
   }
+  [[nodiscard]] HandshakeRole handshake_role() const noexcept {
+    return is_inbound() ? HandshakeRole::server : HandshakeRole::client;
+  }
+  void enter_handshake();
   void leave_handshake();
+  void hold(Bytes bytes);
+  [[nodiscard]] std::vector<std::byte> take_held();
   void set_deadline(Milliseconds after);
   void clear_deadline() noexcept { deadline_ms_ = 0; }
   void touch() noexcept;
@@ -112,6 +123,7 @@ class Conn final : public net::TcpStream::Owner {
       false;  // plain text on a server-first permissive port: no byte has come yet
   bool upstream_counted_ = false;
 
+  std::uint64_t generation_ = 0;  // of the snapshot that the parts below are from
   snapshot::ListenerPtr listener_;
   snapshot::ClusterPtr cluster_;    // null: none
   identity::MaterialPtr material_;  // what the session was made with
@@ -121,8 +133,9 @@ class Conn final : public net::TcpStream::Owner {
   Side downstream_;
   Side upstream_;
   std::unique_ptr<net::TcpStream> retired_stream_;  // an attempt that failed
-  std::unique_ptr<ByteQueue>
-      early_;  // downstream's plain bytes that came before the upstream was there
+  // Bytes that came too early: plain ones before the upstream was there, or the peer's before it
+  // was this connection's turn to handshake.
+  std::unique_ptr<ByteQueue> early_;
   std::vector<SocketAddress> tried_;
   std::vector<tls::PeerMatcher> expected_peers_;  // during the client handshake
   int connect_error_ = 0;

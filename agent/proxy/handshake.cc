@@ -45,15 +45,18 @@ std::vector<tls::PeerMatcher> matchers_from(const std::vector<config::SpiffePatt
 }  // namespace
 
 void Conn::start_server_handshake(Bytes first) {
-  if (worker_.handshakes() >= worker_.options().max_handshakes)
-    return finish(CloseReason::handshake_limit);
+  if (worker_.handshakes_full(HandshakeRole::server)) {
+    hold(first);
+    phase_ = Phase::awaiting_slot;
+    set_deadline(worker_.options().handshake_timeout);
+    downstream_.tcp->stop_reading();
+    return worker_.wait_for_slot(HandshakeRole::server, id_);
+  }
   auto session = worker_.server_tls()->make_server();
   if (!session) return finish(CloseReason::out_of_resources, describe(session.error()));
   downstream_.tls = std::move(*session);
   phase_ = Phase::handshaking;
-  counts_as_handshake_ = true;
-  worker_.count_handshake(1);
-  set_deadline(worker_.options().handshake_timeout);
+  enter_handshake();
   downstream_.tcp->start_reading();
   if (!first.empty()) handshake(downstream_, first);
 }
@@ -75,25 +78,39 @@ void Conn::start_client_handshake() {
   if (!session) return finish(CloseReason::out_of_resources, describe(session.error()));
   upstream_.tls = std::move(*session);
   phase_ = Phase::handshaking_up;
-  counts_as_handshake_ = true;
-  worker_.count_handshake(1);
-  set_deadline(worker_.options().handshake_timeout);
+  enter_handshake();
   upstream_.tcp->start_reading();
   const tls::Step step = upstream_.tls->start();
   upstream_.tcp->write(step.to_peer);
   if (step.failure != tls::Failure::none) fail_tls(upstream_, step);
 }
 
+void Conn::on_handshake_turn() {
+  if (phase_ == Phase::awaiting_slot) {
+    clear_deadline();
+    if (!is_inbound()) return connect_upstream();
+    return start_server_handshake(take_held());
+  }
+  if (phase_ != Phase::handshaking && phase_ != Phase::handshaking_up) return;
+  Side& side = phase_ == Phase::handshaking ? downstream_ : upstream_;
+  side.tcp->start_reading();
+  step_handshake(side, take_held());
+}
+
 void Conn::handshake(Side& side, Bytes bytes) {
+  if (worker_.take_handshake_step()) return step_handshake(side, bytes);
+  hold(bytes);
+  side.tcp->stop_reading();
+  worker_.wait_for_step(id_);
+}
+
+void Conn::step_handshake(Side& side, Bytes bytes) {
   const tls::Step step = side.tls->feed(bytes);
   side.tcp->write(step.to_peer);
   if (step.failure != tls::Failure::none) return fail_tls(side, step);
   if (!step.handshake_done) return;
   // Application bytes that came with the last flight, and their end.
-  if (!step.plain.empty()) {
-    early_ = std::make_unique<ByteQueue>(worker_.pool().chunks);
-    early_->push(step.plain);
-  }
+  hold(step.plain);
   side.read_ended = step.peer_closed;
   on_handshake_done(side);
 }
@@ -117,8 +134,11 @@ void Conn::on_handshake_done(Side& side) {
 void Conn::authorize() {
   // The policy in force now, not the one of the connection's first packet.
   const snapshot::Snapshot& snapshot = worker_.snapshot();
-  for (const auto& listener : snapshot.listeners) {
-    if (listener->name == listener_->name) listener_ = listener;
+  if (snapshot.generation != generation_) {
+    const std::size_t position = snapshot.find_listener(listener_->name);
+    if (position != snapshot::kNoMatch)
+      worker_.send_home(
+          {generation_, std::exchange(listener_, snapshot.listeners[position]), {}, {}});
   }
   policy::Verdict verdict =
       policy::authorize(listener_->authorization, downstream_.tls->peer().spiffe_id);

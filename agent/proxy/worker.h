@@ -63,6 +63,13 @@ using WorkerMessage = std::variant<UseSnapshot, AddSocket, RemoveSocket, Drain, 
 struct SnapshotReleased {
   snapshot::SnapshotPtr snapshot;  // freed by the control thread
 };
+/// What a connection held of a snapshot that is not in force any more; freed by the control thread.
+struct SnapshotParts {
+  std::uint64_t generation = 0;  // the snapshot's
+  snapshot::ListenerPtr listener;
+  snapshot::ClusterPtr cluster;
+  identity::MaterialPtr material;
+};
 struct EndpointChanged {
   std::string cluster;
   SocketAddress endpoint;
@@ -74,7 +81,8 @@ struct Drained {
 struct Pong {
   std::uint64_t number = 0;
 };
-using ControlMessage = std::variant<SnapshotReleased, EndpointChanged, Drained, Pong>;
+using ControlMessage =
+    std::variant<SnapshotReleased, SnapshotParts, EndpointChanged, Drained, Pong>;
 
 struct WorkerOptions {
   std::size_t index = 0;

@@ -20,6 +20,8 @@ WorkerLoop::WorkerLoop(Loop& loop, net::StreamPool& pool, const WorkerOptions& o
                    if (const auto found = conns_.find(id); found != conns_.end())
                      found->second->on_deadline();
                  }),
+      gate_(options.max_handshakes),
+      handshake_turn_(loop, [this] { run_handshake_turn(); }),
       reaper_(loop, [this] { retired_.clear(); }),
       rechecker_(loop, [this] { recheck_some(); }),
       drain_timer_(loop, [this] {
@@ -104,6 +106,12 @@ void WorkerLoop::add(AddSocket message) {
   }
   Socket socket;
   socket.name = message.listener;
+  socket.is_inbound = message.kind == SocketKind::inbound;
+  if (message.kind == SocketKind::bound) {
+    const std::size_t at = snapshot_->find_listener(message.listener);
+    socket.is_inbound = at != snapshot::kNoMatch &&
+                        snapshot_->listeners[at]->direction == snapshot::Direction::inbound;
+  }
   socket.listener = std::make_unique<net::Listener>(
       loop_,
       std::move(message.fd),
@@ -114,6 +122,7 @@ void WorkerLoop::add(AddSocket message) {
         options_.stats->accept_paused.add();
         log::warn("accepting rests: descriptors or memory ran out worker={}", options_.index);
       });
+  if (is_resting_ && socket.is_inbound) socket.listener->rest();
   sockets_.push_back(std::move(socket));
 }
 
@@ -126,9 +135,65 @@ void WorkerLoop::accept(UniqueFd fd, SocketKind kind, const std::string& bound) 
   started.begin(std::move(fd), kind, bound);
 }
 
-void WorkerLoop::count_handshake(int change) noexcept {
-  handshakes_ = static_cast<std::size_t>(static_cast<std::int64_t>(handshakes_) + change);
-  options_.stats->handshakes_active.set(handshakes_);
+void WorkerLoop::enter_handshake(HandshakeRole role) {
+  gate_.enter(role);
+  options_.stats->handshakes_active.set(gate_.active());
+  rest_if_full();
+}
+
+void WorkerLoop::leave_handshake(HandshakeRole role) {
+  gate_.leave(role);
+  options_.stats->handshakes_active.set(gate_.active());
+  rest_if_full();
+  expect_handshake_turn();
+}
+
+bool WorkerLoop::take_handshake_step() {
+  const bool taken = gate_.take_step();
+  expect_handshake_turn();
+  return taken;
+}
+
+void WorkerLoop::wait_for_step(std::uint64_t conn) {
+  gate_.wait_for_step(conn);
+  expect_handshake_turn();
+}
+
+void WorkerLoop::wait_for_slot(HandshakeRole role, std::uint64_t conn) {
+  gate_.wait_for_slot(role, conn);
+  expect_handshake_turn();
+}
+
+void WorkerLoop::expect_handshake_turn() {
+  if (turn_expected_ || !gate_.wants_turn()) return;
+  turn_expected_ = true;
+  handshake_turn_.start(Milliseconds(0));
+}
+
+void WorkerLoop::run_handshake_turn() {
+  turn_expected_ = false;
+  gate_.new_turn();
+  while (const auto id = gate_.next()) {
+    if (const auto found = conns_.find(*id); found != conns_.end())
+      found->second->on_handshake_turn();
+  }
+  expect_handshake_turn();
+}
+
+// Peers wait in the kernel's queue then. Applications of this host are not held up: not all of what
+// they call needs a handshake, and those calls that do wait in the gate.
+void WorkerLoop::rest_if_full() {
+  const bool full = gate_.is_full(HandshakeRole::server);
+  if (full == is_resting_) return;
+  is_resting_ = full;
+  for (Socket& socket : sockets_) {
+    if (socket.is_inbound) full ? socket.listener->rest() : socket.listener->resume();
+  }
+  if (!full) return;
+  options_.stats->accept_paused.add();
+  log::warn("accepting from peers rests: {} TLS handshakes are under way worker={}",
+            options_.max_handshakes,
+            options_.index);
 }
 
 void WorkerLoop::write_record(observe::AccessRecord record) {
@@ -143,6 +208,11 @@ void WorkerLoop::retire(Conn& conn) {
   options_.stats->connections_active.set(conns_.size());
   reaper_.start(Milliseconds(0));
   if (draining_ && conns_.empty()) drain_timer_.start(Milliseconds(0));
+}
+
+void WorkerLoop::send_home(SnapshotParts parts) {
+  const bool is_in_force = snapshot_ && snapshot_->generation == parts.generation;
+  if (!is_in_force && options_.to_control) options_.to_control(std::move(parts));
 }
 
 void WorkerLoop::recheck_some() {

@@ -14,6 +14,7 @@
 #include "net/stream.h"
 #include "proxy/conn.h"
 #include "proxy/deadlines.h"
+#include "proxy/handshake_gate.h"
 #include "proxy/upstream_state.h"
 #include "proxy/worker.h"
 
@@ -42,12 +43,21 @@ class WorkerLoop {
   [[nodiscard]] tls::Context* server_tls() noexcept { return server_tls_.get(); }
   [[nodiscard]] bool is_draining() const noexcept { return draining_; }
   [[nodiscard]] std::size_t connections() const noexcept { return conns_.size(); }
-  [[nodiscard]] std::size_t handshakes() const noexcept { return handshakes_; }
-  void count_handshake(int change) noexcept;
+  [[nodiscard]] bool handshakes_full(HandshakeRole role) const noexcept {
+    return gate_.is_full(role);
+  }
+  void enter_handshake(HandshakeRole role);
+  void leave_handshake(HandshakeRole role);
+  [[nodiscard]] bool take_handshake_step();
+  void wait_for_step(std::uint64_t conn);
+  void wait_for_slot(HandshakeRole role, std::uint64_t conn);
   void write_record(observe::AccessRecord record);
   void publish_membership(const snapshot::Cluster& cluster);
   /// Destroys a finished connection after the callbacks of this turn.
   void retire(Conn& conn);
+  /// Drops what a connection held of a snapshot. Unless that snapshot is in force, this may be its
+  /// last owner, so that it goes to the control thread: a worker frees none of it.
+  void send_home(SnapshotParts parts);
 
  private:
   static constexpr std::size_t kRechecksPerTurn = 256;
@@ -57,12 +67,16 @@ class WorkerLoop {
   void add(AddSocket message);
   void accept(UniqueFd fd, SocketKind kind, const std::string& bound);
   void recheck_some();
+  void rest_if_full();
+  void expect_handshake_turn();
+  void run_handshake_turn();
   void drain(Milliseconds deadline);
   void end_all(observe::CloseReason reason);
   void stop();
 
   struct Socket {
     std::string name;
+    bool is_inbound = false;
     std::unique_ptr<net::Listener> listener;
   };
   Loop& loop_;
@@ -82,8 +96,11 @@ class WorkerLoop {
   std::vector<std::unique_ptr<Conn>> retired_;
   std::vector<std::uint64_t> to_recheck_;
   std::uint64_t next_id_ = 1;
-  std::size_t handshakes_ = 0;
+  HandshakeGate gate_;
+  bool turn_expected_ = false;
+  bool is_resting_ = false;
   bool draining_ = false;
+  Timer handshake_turn_;
   Timer reaper_;
   Timer rechecker_;
   Timer drain_timer_;

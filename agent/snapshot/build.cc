@@ -45,7 +45,7 @@ Listener other_listener(Direction direction, config::OtherTraffic other) {
 
 void index_listener(Snapshot& snapshot, std::size_t position) {
   const Listener& listener = *snapshot.listeners[position];
-  if (listener.bind) snapshot.bound_by_name[listener.name] = position;
+  snapshot.listener_by_name.emplace(listener.name, position);
   auto& index = listener.direction == Direction::outbound ? snapshot.outbound_by_port
                                                           : snapshot.inbound_by_port;
   for (const DestinationMatch& match : listener.match)

@@ -29,9 +29,9 @@ std::size_t Snapshot::find_inbound(const SocketAddress& destination) const noexc
   return find(inbound_by_port, destination, kInboundOther);
 }
 
-std::size_t Snapshot::find_bound(const std::string& name) const noexcept {
-  const auto found = bound_by_name.find(name);
-  return found == bound_by_name.end() ? kNoMatch : found->second;
+std::size_t Snapshot::find_listener(const std::string& name) const noexcept {
+  const auto found = listener_by_name.find(name);
+  return found == listener_by_name.end() ? kNoMatch : found->second;
 }
 
 }  // namespace mooring::snapshot

@@ -35,8 +35,8 @@ struct Snapshot {
   [[nodiscard]] std::size_t find_outbound(const SocketAddress& destination) const noexcept;
   /// The captured inbound listener of a port; kInboundOther where none matches.
   [[nodiscard]] std::size_t find_inbound(const SocketAddress& destination) const noexcept;
-  /// The listener that binds its own socket, by name; kNoMatch where it is gone.
-  [[nodiscard]] std::size_t find_bound(const std::string& name) const noexcept;
+  /// By name; kNoMatch where it is gone.
+  [[nodiscard]] std::size_t find_listener(const std::string& name) const noexcept;
 
   struct Candidate {
     IpPrefix prefix;
@@ -45,7 +45,7 @@ struct Snapshot {
   // By port (0: any), longest prefix first.
   std::unordered_map<std::uint16_t, std::vector<Candidate>> outbound_by_port;
   std::unordered_map<std::uint16_t, std::vector<Candidate>> inbound_by_port;
-  std::unordered_map<std::string, std::size_t> bound_by_name;
+  std::unordered_map<std::string, std::size_t> listener_by_name;
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 

@@ -98,6 +98,8 @@ class Log final : public observe::AccessLog {
   std::vector<observe::AccessRecord> records_;
 };
 
+constexpr std::uint32_t kMaxHandshakes = 4;
+
 /// One agent: a worker and what the control thread would do for it.
 class Agent {
  public:
@@ -106,6 +108,11 @@ class Agent {
     options.stats = &stats_.worker(0);
     options.access_log = &log_;
     options.handshake_timeout = Milliseconds(2000);
+    options.max_handshakes = kMaxHandshakes;
+    options.to_control = [this](ControlMessage message) {
+      const std::lock_guard lock(mutex_);
+      to_control_.push_back(std::move(message));
+    };
     worker_ = std::make_unique<WorkerThread>(std::move(options));
   }
 
@@ -124,10 +131,18 @@ class Agent {
   }
   Log& log() { return log_; }
   observe::StatsRegistry& stats() { return stats_; }
+  const snapshot::Snapshot& snapshot() const { return *snapshot_; }
+  /// What the worker has sent to the control thread since the last call.
+  std::vector<ControlMessage> take_messages() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(to_control_, {});
+  }
 
  private:
   observe::StatsRegistry stats_;
   Log log_;
+  std::mutex mutex_;
+  std::vector<ControlMessage> to_control_;
   snapshot::SnapshotPtr snapshot_;
   std::unique_ptr<WorkerThread> worker_;
 };
@@ -357,6 +372,68 @@ TEST_F(ProxyTest, EndsOpenConnectionsThatANewPolicyDenies) {
   use_server(db);
   EXPECT_EQ(read_all(caller.get()), "RESET");
   EXPECT_EQ(server_.log().wait_for(0).reason, CloseReason::policy_changed);
+}
+
+TEST_F(ProxyTest, PeersBeyondTheHandshakeLimitWaitUntilAStalledOneIsGone) {
+  start();
+  std::vector<UniqueFd> silent;
+  for (std::uint32_t i = 0; i < kMaxHandshakes; ++i)
+    silent.push_back(connect_to(inbound_address_));
+  const UniqueFd caller = connect_to(outbound_address_);
+  const UniqueFd served = accept_on(app_.get());
+  ASSERT_TRUE(served.valid());
+  for (std::uint32_t i = 0; i < kMaxHandshakes; ++i)
+    EXPECT_EQ(server_.log().wait_for(i).reason, CloseReason::handshake_timeout);
+}
+
+TEST_F(ProxyTest, ServesABurstOfCallersWithoutRefusingOne) {
+  start();
+  constexpr std::size_t kCallers = 100;
+  std::vector<UniqueFd> callers;
+  for (std::size_t i = 0; i < kCallers; ++i) {
+    callers.push_back(connect_to(outbound_address_));
+    send_all(callers.back().get(), "x");
+    ::shutdown(callers.back().get(), SHUT_WR);
+  }
+  for (std::size_t i = 0; i < kCallers; ++i) {
+    const UniqueFd served = accept_on(app_.get());
+    ASSERT_TRUE(served.valid()) << i;
+    EXPECT_EQ(read_all(served.get()), "x");
+  }
+  for (std::size_t i = 0; i < kCallers; ++i)
+    EXPECT_EQ(read_all(callers[i].get()), "") << i;
+}
+
+TEST_F(ProxyTest, WhatAConnectionHeldOfAnOldSnapshotIsFreedByTheControlThread) {
+  const auto db = ca_.material(kDb);
+  start(ca_.material(kWeb), db);
+  UniqueFd caller = connect_to(outbound_address_);
+  UniqueFd served = accept_on(app_.get());
+  const std::weak_ptr<const snapshot::Listener> old = server_.snapshot().listeners.back();
+  service_.authorization.deny = {{"spiffe://shop.test/other", false}};
+  use_server(db);
+  const auto wait_for = [this](auto wanted) {  // drops what else comes
+    for (int i = 0; i < 1000; ++i) {
+      for (ControlMessage& message : server_.take_messages()) {
+        if (wanted(message)) return true;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return false;
+  };
+  EXPECT_TRUE(wait_for(
+      [](const ControlMessage& m) { return std::holds_alternative<SnapshotReleased>(m); }));
+  EXPECT_FALSE(old.expired()) << "the open connection uses it";
+  caller.reset();
+  served.reset();
+  bool was_alive = false;
+  EXPECT_TRUE(wait_for([&](const ControlMessage& m) {
+    const auto* parts = std::get_if<SnapshotParts>(&m);
+    was_alive = was_alive || !old.expired();
+    return parts != nullptr && parts->listener && parts->listener == old.lock();
+  }));
+  EXPECT_TRUE(was_alive);
+  EXPECT_TRUE(old.expired()) << "the message was its last owner";
 }
 
 TEST_F(ProxyTest, RotationEndsNothingAndARemovedAnchorDoes) {
