@@ -103,11 +103,11 @@ constexpr std::uint32_t kMaxHandshakes = 4;
 /// One agent: a worker and what the control thread would do for it.
 class Agent {
  public:
-  Agent() : stats_(1) {
+  explicit Agent(Milliseconds handshake_timeout) : stats_(1) {
     WorkerOptions options;
     options.stats = &stats_.worker(0);
     options.access_log = &log_;
-    options.handshake_timeout = Milliseconds(2000);
+    options.handshake_timeout = handshake_timeout;
     options.max_handshakes = kMaxHandshakes;
     options.to_control = [this](ControlMessage message) {
       const std::lock_guard lock(mutex_);
@@ -206,8 +206,8 @@ class ProxyTest : public testing::Test {
   UniqueFd app_;
   snapshot::Listener service_;
   snapshot::Cluster upstream_;
-  Agent server_;
-  Agent client_;
+  Agent server_{Milliseconds(1000)};
+  Agent client_{Milliseconds(20000)};  // outlasts what stalls the server
 };
 
 TEST_F(ProxyTest, RelaysBothWaysAndKeepsHalfClose) {
