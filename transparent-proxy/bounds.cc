@@ -8,6 +8,7 @@
 #include <toml++/toml.h>
 
 #include "core/file.h"
+#include "core/toml_scan.h"
 
 namespace mooring::transparent_proxy {
 
@@ -17,6 +18,8 @@ using capture_client::InboundPort;
 using capture_client::OutboundTarget;
 
 constexpr std::size_t kMaxFileBytes = std::size_t{64} * 1024;
+// "inbound.ports" and the like; this format has five keys.
+constexpr std::size_t kMaxDots = 100;
 
 class Reader {
  public:
@@ -156,9 +159,21 @@ std::string name_of(const OutboundTarget& target) {
   return fmt::format("outbound {} port {}", target.prefix.to_string(), target.port);
 }
 
+Checked<void> check_survivable(std::string_view text, const std::string& path) {
+  const TomlScan scan = scan_toml(text);
+  if (scan.dots > kMaxDots) return fail(Diagnostic{path, "has too many dotted keys", ""});
+  if (scan.foreign == std::string_view::npos) return {};
+  const TextPlace at = text_place(text, scan.foreign);
+  return fail(Diagnostic{fmt::format("{}:{}:{}", path, at.line, at.column),
+                         "a character outside of ASCII; it can stand in a comment or between "
+                         "quotes on one line",
+                         ""});
+}
+
 }  // namespace
 
 Checked<Bounds> parse_bounds(std::string_view text, const std::string& path) {
+  if (auto ok = check_survivable(text, path); !ok) return fail(ok.error());
   toml::table document;
   // The packaged library reports a syntax error by an exception; ours is a value.
   try {

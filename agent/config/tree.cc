@@ -13,84 +13,18 @@
 #define TOML_MAX_NESTED_VALUES 8
 #include <toml++/toml.h>
 
+#include "core/toml_scan.h"
+
 namespace mooring::config {
 
 namespace {
 
-// toml++ nests a table per segment of a dotted key without a bound and recurses over them: a file
-// of "a.a.a..." would exhaust the stack. This format needs one dot per nested section.
+// This format needs one dot per nested section.
 constexpr std::size_t kMaxDots = 1000;
 
-bool is_ascii(char c) {
-  return static_cast<unsigned char>(c) < 0x80;
-}
-
-/// A look at the text before the library gets it, at what the library of Debian 12 (3.3.0) does not
-/// survive. Agrees with the grammar up to the first syntax error, where the library stops.
-class Scan {
- public:
-  explicit Scan(std::string_view text) : text_(text) {
-    while (at_ < text_.size()) {
-      const char c = text_[at_];
-      if (c == '#') {
-        at_ = std::min(text_.find('\n', at_), text_.size());
-      } else if (c == '"' || c == '\'') {
-        skip_string(c);
-      } else {
-        if (c == '.') ++dots_;
-        look(c);
-        ++at_;
-      }
-    }
-  }
-
-  /// Outside of strings and comments.
-  [[nodiscard]] std::size_t dots() const { return dots_; }
-  /// The first byte beyond ASCII that is neither in a comment nor in a string of one line: there
-  /// the library's test for white space runs into a branch that it declared unreachable.
-  [[nodiscard]] std::size_t foreign() const { return foreign_; }
-
- private:
-  void look(char c) {
-    if (!is_ascii(c)) foreign_ = std::min(foreign_, at_);
-  }
-
-  void skip_string(char quote) {
-    const std::string delimiter(3, quote);
-    if (text_.substr(at_, 3) != delimiter) {
-      for (++at_; at_ < text_.size() && text_[at_] != quote && text_[at_] != '\n'; ++at_) {
-        if (quote == '"' && text_[at_] == '\\') ++at_;
-      }
-      ++at_;
-      return;
-    }
-    for (at_ += 3; at_ < text_.size() && text_.substr(at_, 3) != delimiter; ++at_) {
-      if (quote == '"' && text_[at_] == '\\') ++at_;
-      if (at_ < text_.size()) look(text_[at_]);
-    }
-    // The string may end with two quotes of its own before the delimiter.
-    while (at_ < text_.size() && text_[at_] == quote)
-      ++at_;
-  }
-
-  std::string_view text_;
-  std::size_t at_ = 0;
-  std::size_t dots_ = 0;
-  std::size_t foreign_ = std::string_view::npos;
-};
-
-/// Line and column of a byte; columns count characters.
 Place place_at(std::string_view text, std::size_t offset, std::uint32_t source) {
-  Place place{source, 1, 1};
-  for (const char c : text.substr(0, offset)) {
-    if (c == '\n') {
-      ++place.line;
-      place.column = 1;
-    } else if (is_ascii(c) || (static_cast<unsigned char>(c) & 0xc0) == 0xc0) {
-      ++place.column;
-    }
-  }
-  return place;
+  const TextPlace at = text_place(text, offset);
+  return {source, static_cast<std::uint32_t>(at.line), static_cast<std::uint32_t>(at.column)};
 }
 
 Place place_of(const toml::source_position& position, std::uint32_t source) {
@@ -161,12 +95,12 @@ const char* describe_kind(Value::Kind kind) noexcept {
 }
 
 tl::expected<Value, SyntaxError> read_toml(std::string_view text, std::uint32_t source) {
-  const Scan scan(text);
-  if (scan.dots() > kMaxDots) {
+  const TomlScan scan = scan_toml(text);
+  if (scan.dots > kMaxDots) {
     return tl::unexpected(SyntaxError{Place{source, 1, 1}, "too many dotted keys"});
   }
-  if (scan.foreign() != std::string_view::npos) {
-    return tl::unexpected(SyntaxError{place_at(text, scan.foreign(), source),
+  if (scan.foreign != std::string_view::npos) {
+    return tl::unexpected(SyntaxError{place_at(text, scan.foreign, source),
                                       "a character outside of ASCII; it can stand in a comment or "
                                       "between quotes on one line"});
   }

@@ -124,6 +124,19 @@ def test_without_anything_it_ends_and_says_why(fresh_lab):
     assert "is not installed" in result.stderr
 
 
+def test_legacy_needs_a_capability_that_the_helper_has_not(fresh_lab):
+    """The namespace of the probe grants every capability; out here the rules would be refused."""
+    site = Site(fresh_lab)
+    hide(site, *NFT, *LIBRARY, "/usr/sbin/xtables-nft-multi")
+    helper = site.host.start_helper(wait=False)
+    assert helper.wait() == 1
+    assert "iptables-legacy: needs CAP_NET_RAW" in helper.log()
+    # With it (Site gives it to this backend) it is the one that is left.
+    site.arguments = ("--backend", "iptables-legacy")
+    site.start()
+    assert site.picture() == CAPTURED
+
+
 def test_it_links_neither_tls_nor_http(fresh_lab):
     linked = Site(fresh_lab).host.exec("ldd", fresh_lab.program("mooring-net")).stdout
     assert "libuv" in linked

@@ -167,6 +167,29 @@ def test_both_are_killed(site, first):
         assert site.picture() == site.picture(6) == GUARDED
 
 
+def test_helper_is_killed_under_a_stalled_agent(site):
+    """The agent's copy keeps the table, and nobody else may remove it: the next helper says so and guards what is closed.
+    The open ports are captured again when the agent goes on, and free when it ends, which systemd's watchdog sees to."""
+    with Watch(site):
+        site.agent.signal(signal.SIGSTOP)
+        site.host.helper.kill()
+        site.start_helper()
+        site.wait_for_helper_log("the rules cannot be removed yet")
+        assert site.state() == "agent_dead"
+        site.agent.signal(signal.SIGCONT)
+        site.wait_for_state("active")
+        assert site.picture() == CAPTURED
+        site.agent.signal(signal.SIGSTOP)
+        site.host.helper.kill()
+        site.start_helper()
+        site.wait_for_state("agent_dead")
+        site.agent.kill()
+        wait_until_open(site)
+        assert site.picture() == GUARDED
+    site.start_agent()
+    assert site.picture() == CAPTURED
+
+
 @pytest.mark.parametrize("how", ["killed", "in order"])
 def test_the_next_agent_takes_over_before_the_old_one_ends(site, how):
     old = site.agent

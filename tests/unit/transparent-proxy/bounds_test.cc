@@ -48,6 +48,17 @@ TEST(Bounds, ReadsEveryKey) {
   EXPECT_TRUE(read.may_refuse_other);
 }
 
+TEST(Bounds, KeepsFromTheLibraryWhatItDoesNotSurvive) {
+  EXPECT_THAT(complaint("[inbound]\nb\xc3\xa9 = 1\n"),
+              HasSubstr("capture.toml:2:2: a character outside of ASCII"));
+  EXPECT_THAT(complaint("[inbound]\nports = [1]\xe2\x80\x83\n"), HasSubstr("capture.toml:2:12: "));
+  EXPECT_EQ(complaint("# caf\xc3\xa9\n[inbound]\nports = [1]\n"), "accepted");
+  std::string deep = "a";
+  for (int i = 0; i < 20000; ++i)
+    deep += ".a";
+  EXPECT_THAT(complaint(deep + " = 1\n"), HasSubstr("too many dotted keys"));
+}
+
 TEST(Bounds, NamesThePlaceOfAMistake) {
   EXPECT_THAT(complaint("[inbound]\nports = [0]\n"),
               HasSubstr("capture.toml:2:10: is neither a port"));
