@@ -1,214 +1,27 @@
-// Two workers in one process: the first speaks mutual TLS to the second over loopback, as two
-// hosts' agents do. The application's two ends are blocking sockets of the test.
+// The data path with real loops and sockets: see support/proxy_pair.h.
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <condition_variable>
-#include <csignal>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "net/socket.h"
-#include "proxy/worker.h"
-#include "snapshot/build.h"
-#include "support/pki.h"
+#include "support/proxy_pair.h"
 
 namespace mooring::proxy {
 namespace {
 
 using observe::CloseReason;
+using test::accept_on;
+using test::connect_to;
+using test::kDb;
+using test::kWeb;
+using test::listen_on_loopback;
+using test::read_all;
+using test::send_all;
 
-UniqueFd listen_on_loopback(SocketAddress& address) {
-  auto fd = net::make_listener({IpAddress::v4(0x7f000001), 0}, {});
-  AGENT_CHECK(fd.has_value());
-  address = net::local_address(fd->get()).value();
-  return std::move(*fd);
-}
-
-/// A blocking socket with a timeout, so that a test that hangs fails.
-UniqueFd connect_to(const SocketAddress& address) {
-  UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const timeval limit{10, 0};
-  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  sockaddr_storage raw{};
-  const socklen_t size = address.to_sockaddr(raw);
-  EXPECT_EQ(::connect(fd.get(), reinterpret_cast<sockaddr*>(&raw), size), 0);
-  return fd;
-}
-
-UniqueFd accept_on(int listening) {
-  for (int i = 0; i < 1000; ++i) {
-    UniqueFd fd(::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
-    if (fd.valid()) {
-      const timeval limit{10, 0};
-      ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-      return fd;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return UniqueFd();
-}
-
-/// Reads until the end of stream; "RESET" where it ends by one.
-std::string read_all(int fd) {
-  std::string text;
-  char block[65536];
-  for (;;) {
-    const ssize_t got = ::recv(fd, block, sizeof block, 0);
-    if (got == 0) return text;
-    if (got < 0) return errno == ECONNRESET ? text + "RESET" : text + "TIMEOUT";
-    text.append(block, static_cast<std::size_t>(got));
-  }
-}
-
-void send_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t put = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL);
-    if (put <= 0) return;
-    text.remove_prefix(static_cast<std::size_t>(put));
-  }
-}
-
-class Log final : public observe::AccessLog {
- public:
-  bool log(observe::AccessRecord record) noexcept override {
-    const std::lock_guard lock(mutex_);
-    records_.push_back(std::move(record));
-    changed_.notify_all();
-    return true;
-  }
-  std::uint64_t dropped() const noexcept override { return 0; }
-  std::uint64_t written() const noexcept override { return 0; }
-  std::uint64_t failures() const noexcept override { return 0; }
-  void reopen() noexcept override {}
-
-  observe::AccessRecord wait_for(std::size_t index) {
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, std::chrono::seconds(10), [&] { return records_.size() > index; });
-    return records_.size() > index ? records_[index] : observe::AccessRecord{};
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<observe::AccessRecord> records_;
-};
-
-constexpr std::uint32_t kMaxHandshakes = 4;
-
-/// One agent: a worker and what the control thread would do for it.
-class Agent {
- public:
-  explicit Agent(Milliseconds handshake_timeout) : stats_(1) {
-    WorkerOptions options;
-    options.stats = &stats_.worker(0);
-    options.access_log = &log_;
-    options.handshake_timeout = handshake_timeout;
-    options.max_handshakes = kMaxHandshakes;
-    options.to_control = [this](ControlMessage message) {
-      const std::lock_guard lock(mutex_);
-      to_control_.push_back(std::move(message));
-    };
-    worker_ = std::make_unique<WorkerThread>(std::move(options));
-  }
-
-  void use(const snapshot::Resources& resources, identity::MaterialPtr material) {
-    snapshot_ = snapshot::build(resources, std::move(material), snapshot_.get()).snapshot;
-    auto table = std::make_shared<StatsTable>();
-    for (const auto& listener : snapshot_->listeners)
-      table->listeners.push_back(&stats_.listener({listener->name, ""}, 0));
-    for (const auto& cluster : snapshot_->clusters)
-      table->clusters.push_back(&stats_.cluster(cluster->name, 0));
-    worker_->post(UseSnapshot{snapshot_, table});
-  }
-  void listen(const std::string& listener, UniqueFd fd) {
-    net::set_proxy_options(fd.get(), {});
-    worker_->post(AddSocket{SocketKind::bound, std::move(fd), listener});
-  }
-  Log& log() { return log_; }
-  observe::StatsRegistry& stats() { return stats_; }
-  const snapshot::Snapshot& snapshot() const { return *snapshot_; }
-  /// What the worker has sent to the control thread since the last call.
-  std::vector<ControlMessage> take_messages() {
-    const std::lock_guard lock(mutex_);
-    return std::exchange(to_control_, {});
-  }
-
- private:
-  observe::StatsRegistry stats_;
-  Log log_;
-  std::mutex mutex_;
-  std::vector<ControlMessage> to_control_;
-  snapshot::SnapshotPtr snapshot_;
-  std::unique_ptr<WorkerThread> worker_;
-};
-
-constexpr const char* kWeb = "spiffe://shop.test/web";
-constexpr const char* kDb = "spiffe://shop.test/db";
-
-class ProxyTest : public testing::Test {
- protected:
-  ProxyTest() : app_(listen_on_loopback(app_address_)) {
-    std::signal(SIGPIPE, SIG_IGN);  // as mooringd does; libuv writes without MSG_NOSIGNAL
-    UniqueFd inbound = listen_on_loopback(inbound_address_);
-    UniqueFd outbound = listen_on_loopback(outbound_address_);
-    service_.name = "inbound_db";
-    service_.direction = snapshot::Direction::inbound;
-    service_.tls = snapshot::DownstreamTls::strict;
-    service_.bind = inbound_address_;
-    service_.cluster = "localhost_db";
-    service_.authorization.allow = {{kWeb, false}};
-    upstream_.name = "db";
-    upstream_.mtls = true;
-    upstream_.endpoints = {inbound_address_};
-    upstream_.expected_peers = {{kDb, false}};
-    server_.listen("inbound_db", std::move(inbound));
-    client_.listen("outbound_db", std::move(outbound));
-  }
-
-  void start() { start(ca_.material(kWeb), ca_.material(kDb)); }
-  void start(identity::MaterialPtr web, identity::MaterialPtr db) {
-    use_server(std::move(db));
-    snapshot::Resources resources;
-    snapshot::Listener listener;
-    listener.name = "outbound_db";
-    listener.bind = outbound_address_;
-    listener.cluster = "db";
-    resources.listeners = {listener};
-    resources.clusters = {upstream_};
-    client_.use(resources, std::move(web));
-  }
-  void use_server(identity::MaterialPtr db) {
-    snapshot::Resources resources;
-    snapshot::Cluster local;
-    local.name = "localhost_db";
-    local.local = true;
-    local.endpoints = {app_address_};
-    resources.listeners = {service_};
-    resources.clusters = {local};
-    server_.use(resources, std::move(db));
-  }
-  /// What the application sees when the path does not come about.
-  std::string refused() {
-    const UniqueFd caller = connect_to(outbound_address_);
-    send_all(caller.get(), "hello");
-    return read_all(caller.get());
-  }
-
-  test::TestCa ca_{"shop.test"};
-  SocketAddress app_address_;
-  SocketAddress inbound_address_;
-  SocketAddress outbound_address_;
-  UniqueFd app_;
-  snapshot::Listener service_;
-  snapshot::Cluster upstream_;
-  Agent server_{Milliseconds(1000)};
-  Agent client_{Milliseconds(20000)};  // outlasts what stalls the server
-};
+class ProxyTest : public testing::Test, protected test::ProxyPair {};
 
 TEST_F(ProxyTest, RelaysBothWaysAndKeepsHalfClose) {
   start();
