@@ -55,12 +55,19 @@ KernelVersion parse_kernel_version(std::string_view release) noexcept {
 Checked<ProbeResult> choose_backend(const std::vector<ProbeResult>& results,
                                     KernelVersion kernel,
                                     bool legacy_nat_is_live) {
+  const auto would_break_nat = [&](const ProbeResult& result) {
+    const bool is_legacy = result.kind == BackendKind::iptables_legacy;
+    return result.works && legacy_nat_is_live && kernel < kSharedNat && !is_legacy;
+  };
+  for (const bool needs_tproxy : {true, false}) {
+    for (const ProbeResult& result : results) {
+      if (result.works && (result.has_tproxy || !needs_tproxy) && !would_break_nat(result))
+        return result;
+    }
+  }
   std::string problems;
   for (const ProbeResult& result : results) {
-    const bool is_legacy = result.kind == BackendKind::iptables_legacy;
-    const bool would_clash =
-        result.works && legacy_nat_is_live && kernel < kSharedNat && !is_legacy;
-    if (result.works && !would_clash) return result;
+    const bool would_clash = would_break_nat(result);
     problems += fmt::format(
         "{}{}: {}",
         problems.empty() ? "" : "; ",

@@ -24,6 +24,7 @@ struct ProbeResult {
   bool can_own = false;      // nft only
   bool has_library = false;  // libnftables in process, not the nft program
   std::string problem;
+  bool has_tproxy = true;  // else services are captured by redirect
 };
 
 struct KernelVersion {
@@ -33,17 +34,22 @@ struct KernelVersion {
 };
 [[nodiscard]] KernelVersion parse_kernel_version(std::string_view release) noexcept;
 
-/// Pure: the first that works. Before 4.18 nat by nf_tables beside live iptables-legacy nat breaks
-/// both, so there legacy is the only one that may be chosen.
+/// Pure: the first that works with tproxy, else the first that works. Before 4.18 nat by nf_tables
+/// beside live iptables-legacy nat breaks both, so there legacy is the only one that may be chosen.
 [[nodiscard]] Checked<ProbeResult> choose_backend(const std::vector<ProbeResult>& results,
                                                   KernelVersion kernel,
                                                   bool legacy_nat_is_live);
 
+struct ProbeOptions {
+  bool stops_at_first = false;  // the rest is not tried once one works with all there is
+  bool is_plain = false;        // without libnftables and ownership, as on a host that has neither
+  bool without_tproxy = false;  // as on a kernel that lacks it
+};
+
 /// Tries every backend in a namespace of its own, by child processes; the host's rules are not
 /// touched. Where no namespace can be made, the rules are checked by the kernel without being
-/// committed. `stops_at_first`: the rest is not tried once one works. `is_plain`: without
-/// libnftables and without ownership, as on a host that has neither.
-[[nodiscard]] std::vector<ProbeResult> probe_backends(bool stops_at_first, bool is_plain);
+/// committed.
+[[nodiscard]] std::vector<ProbeResult> probe_backends(const ProbeOptions& options);
 /// The check without a commit: nft -c, iptables-restore --test.
 [[nodiscard]] Checked<void> check_rules(const ProbeResult& candidate, const Plan& plan);
 

@@ -1,4 +1,5 @@
 // What nft lists, read back: the pure half of nft_rules.h.
+#include <algorithm>
 #include <map>
 #include <sstream>
 
@@ -80,17 +81,20 @@ std::vector<TableName> parse_our_tables(std::string_view text) {
   return tables;
 }
 
-std::uint16_t parse_redirect_port(std::string_view listing) noexcept {
-  // "redirect to :15001" of a capture table, "redirected to :15001" in the comment of a drain
-  // table.
+std::vector<std::uint16_t> parse_redirect_ports(std::string_view listing) {
+  // "redirect to :15001" of a capture table, "redirected to :15001 to :15006" in the comment of a
+  // drain table.
   constexpr std::string_view kMark = " to :";
+  std::vector<std::uint16_t> ports;
   for (std::size_t at = 0; (at = listing.find(kMark, at)) != std::string_view::npos;) {
     at += kMark.size();
     const std::string_view digits =
         listing.substr(at, listing.find_first_not_of("0123456789", at) - at);
-    if (const auto port = parse_port(digits)) return *port;
+    if (const auto port = parse_port(digits)) ports.push_back(*port);
   }
-  return 0;
+  std::sort(ports.begin(), ports.end());
+  ports.erase(std::unique(ports.begin(), ports.end()), ports.end());
+  return ports;
 }
 
 Checked<void> compare_listings(std::string_view listed, std::string_view applied) {

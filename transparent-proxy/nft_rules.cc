@@ -10,6 +10,16 @@
 
 namespace mooring::transparent_proxy {
 
+namespace {
+
+std::vector<std::uint16_t> redirected_to(const Plan& plan) {
+  std::vector<std::uint16_t> ports{plan.outbound_port};
+  if (plan.redirects_inbound) ports.push_back(plan.inbound_port);
+  return ports;
+}
+
+}  // namespace
+
 bool NftRules::Present::has(std::string_view name) const {
   return std::any_of(
       ours.begin(), ours.end(), [&](const TableName& table) { return table.name == name; });
@@ -59,7 +69,7 @@ Checked<void> NftRules::capture(const Plan& plan) {
   letter_ = letter;
   has_guard_ = plan.guards_anything();
   is_draining_ = false;
-  drain_port_ = plan.outbound_port;
+  drain_ports_ = redirected_to(plan);
 
   const auto listed = listing();
   if (!listed) return fail(listed.error());
@@ -70,23 +80,29 @@ Checked<void> NftRules::capture(const Plan& plan) {
 }
 
 // From what a helper before us left, so that its connections are drained as ours are.
-void NftRules::learn_drain_port(const Present& present) {
-  if (drain_port_ != 0) return;
+void NftRules::learn_drain_ports(const Present& present) {
+  if (!drain_ports_.empty()) return;
   const std::string drain = drain_table(options_.boot_suffix);
   for (const TableName& table : present.ours) {
     const bool is_capture = table.name == capture_table(options_.boot_suffix, 'a') ||
                             table.name == capture_table(options_.boot_suffix, 'b');
     if (!is_capture && table.name != drain) continue;
     const auto text = runner_->list(fmt::format("list table {} {}", table.family, table.name));
-    if (text) drain_port_ = parse_redirect_port(*text);
-    if (drain_port_ != 0) return;
+    if (text) drain_ports_ = parse_redirect_ports(*text);
+    if (!drain_ports_.empty()) return;
   }
+}
+
+bool NftRules::is_drained() const {
+  return std::all_of(drain_ports_.begin(), drain_ports_.end(), [this](std::uint16_t port) {
+    return options_.count_connections(port) == 0;
+  });
 }
 
 Checked<void> NftRules::end_capture(const Plan* guarded) {
   auto present = look();
   if (!present) return fail(present.error());
-  learn_drain_port(*present);
+  learn_drain_ports(*present);
   const std::string drain = drain_table(options_.boot_suffix);
   std::string commands;
   std::string inherited;
@@ -99,10 +115,10 @@ Checked<void> NftRules::end_capture(const Plan* guarded) {
   commands += deletion(*present, guard_table(options_.boot_suffix));
   if (guarded != nullptr) {
     commands += render_nft_guard(*guarded, options_.family);
-    drain_port_ = guarded->outbound_port;
+    drain_ports_ = redirected_to(*guarded);
   }
   if (had_capture && !present->has(drain))
-    commands += render_nft_drain(options_.boot_suffix, options_.family, drain_port_);
+    commands += render_nft_drain(options_.boot_suffix, options_.family, drain_ports_);
   if (auto done = commands.empty() ? Checked<void>{} : runner_->run(commands); !done) return done;
   letter_ = 0;
   has_guard_ = guarded != nullptr && guarded->guards_anything();
@@ -155,9 +171,8 @@ void NftRules::tidy() {
   const auto present = look();
   if (!present) return;
   const std::string drain = drain_table(options_.boot_suffix);
-  if (present->has(drain)) learn_drain_port(*present);
-  const bool is_drained = !present->has(drain) || options_.count_connections(drain_port_) == 0;
-  is_draining_ = !is_drained;
+  if (present->has(drain)) learn_drain_ports(*present);
+  is_draining_ = present->has(drain) && !is_drained();
   for (const TableName& table : present->ours) {
     const bool is_current =
         letter_ != 0 && table.name == capture_table(options_.boot_suffix, letter_);
@@ -166,7 +181,7 @@ void NftRules::tidy() {
     const bool is_undecided =
         baseline_.empty() && table.name != drain &&
         table.name.starts_with(fmt::format("{}{}_", kTablePrefix, options_.boot_suffix));
-    const bool is_needed_drain = table.name == drain && !is_drained;
+    const bool is_needed_drain = table.name == drain && is_draining_;
     if (is_current || is_guard || is_undecided || is_needed_drain) continue;
     if (!runner_->run(fmt::format("delete table {} {}\n", table.family, table.name))) continue;
     if (table.name != drain)

@@ -46,22 +46,22 @@ class NftRules : public Rules {
   [[nodiscard]] char next_letter(const Present& present) const;
   [[nodiscard]] Checked<void> end_capture(const Plan* guarded);
   void remember();
-  void learn_drain_port(const Present& present);
+  void learn_drain_ports(const Present& present);
+  [[nodiscard]] bool is_drained() const;
 
   std::unique_ptr<NftRunner> runner_;
   NftRulesOptions options_;
   char letter_ = 0;  // of the capture table that we made; 0: none
   bool has_guard_ = false;
   bool is_draining_ = false;
-  std::uint16_t drain_port_ = 0;  // where drained connections were redirected to
-  std::string baseline_;          // listing() right after our last change; empty before the first
+  std::vector<std::uint16_t> drain_ports_;  // where drained connections were redirected to
+  std::string baseline_;  // listing() right after our last change; empty before the first
 };
 
 /// The tables in the answer to "list tables" whose names carry our prefix.
 [[nodiscard]] std::vector<TableName> parse_our_tables(std::string_view text);
-/// The port to which the rules of a listing redirect, or redirected what they drain; 0 if none
-/// does.
-[[nodiscard]] std::uint16_t parse_redirect_port(std::string_view listing) noexcept;
+/// The ports to which the rules of a listing redirect, or redirected what they drain: sorted.
+[[nodiscard]] std::vector<std::uint16_t> parse_redirect_ports(std::string_view listing);
 /// Compares the listings of our tables with the text that was applied: chains with hook and
 /// priority, and the comments of the rules in their order. Fails with the first difference.
 [[nodiscard]] Checked<void> compare_listings(std::string_view listed, std::string_view applied);

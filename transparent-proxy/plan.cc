@@ -241,6 +241,13 @@ Checked<Plan> plan(const InterceptConfig& config, const HostFacts& facts) {
   plan_exclusions(config, facts, made);
   if (auto ok = plan_inbound(config, facts, made); !ok) return fail(ok.error());
   if (auto ok = plan_outbound(config, facts, made); !ok) return fail(ok.error());
+  made.redirects_inbound = !facts.has_tproxy && made.captures_inbound();
+  if (made.redirects_inbound) {
+    made.notes.push_back(fmt::format(
+        "services are captured by redirect, because this kernel has no tproxy: the host's firewall "
+        "sees port {} instead of theirs, and a rule for one of their ports does not apply",
+        made.inbound_port));
+  }
   return made;
 }
 

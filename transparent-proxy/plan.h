@@ -23,6 +23,7 @@ struct HostFacts {
   std::vector<IpAddress> resolvers;
   std::vector<std::uint16_t> sshd_ports;
   std::vector<IpAddress> ssh_peers;  // other ends of the SSH connections to this host
+  bool has_tproxy = true;            // else services are captured by redirect
 
   friend bool operator==(const HostFacts&, const HostFacts&) = default;
 };
@@ -50,7 +51,9 @@ struct Plan {
   OnAgentDeath other_on_agent_death = OnAgentDeath::open;
   std::vector<std::uint16_t> inbound_open;    // sorted; by what happens when the agent is gone
   std::vector<std::uint16_t> inbound_closed;  // sorted
-  std::vector<std::string> notes;             // what was left out and why, for people
+  // Without TPROXY. The host's firewall then sees the agent's port instead of the service's.
+  bool redirects_inbound = false;
+  std::vector<std::string> notes;  // what was left out and why, for people
 
   [[nodiscard]] bool captures_outbound() const noexcept {
     return refuse_other || !outbound.empty();

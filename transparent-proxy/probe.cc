@@ -28,7 +28,7 @@ constexpr int kFails = 1;
 constexpr int kNoNamespace = 2;
 constexpr const char* kBootSuffix = "00000000";
 
-Plan probe_plan() {
+Plan probe_plan(const ProbeResult& candidate) {
   InterceptConfig config;
   for (const char* prefix : {"198.51.100.0/24", "2001:db8::/32"}) {
     config.outbound.push_back({*parse_prefix(prefix), 80, OnAgentDeath::open});
@@ -40,6 +40,7 @@ Plan probe_plan() {
   facts.boot_suffix = kBootSuffix;
   facts.resolvers = {*parse_ip("192.0.2.53"), *parse_ip("2001:db8::53")};
   facts.sshd_ports = {22};
+  facts.has_tproxy = candidate.has_tproxy;
   return *plan(config, facts);
 }
 
@@ -98,7 +99,7 @@ Child in_child(const std::function<Checked<void>()>& attempt) {
 Checked<void> exercise(const ProbeResult& candidate) {
   auto rules = make_rules(candidate, kBootSuffix);
   if (!rules) return fail(rules.error());
-  const Plan plan = probe_plan();
+  const Plan plan = probe_plan(candidate);
   for (int generation = 0; generation < 2; ++generation) {
     if (auto done = (*rules)->capture(plan); !done) return done;
   }
@@ -107,7 +108,36 @@ Checked<void> exercise(const ProbeResult& candidate) {
   return (*rules)->clear();
 }
 
-ProbeResult probe(BackendKind kind, bool is_plain) {
+/// In the order of preference.
+std::vector<ProbeResult> variants_of(BackendKind kind, const ProbeOptions& options) {
+  const bool is_nft = kind == BackendKind::nft_inet || kind == BackendKind::nft_split;
+  std::vector<ProbeResult> variants;
+  for (const bool has_tproxy : {true, false}) {
+    if (has_tproxy && options.without_tproxy) continue;
+    if (is_nft && !options.is_plain) {
+      variants.push_back({kind, false, true, true, "", has_tproxy});
+      variants.push_back({kind, false, false, true, "", has_tproxy});
+    }
+    variants.push_back({kind, false, false, false, "", has_tproxy});
+  }
+  return variants;
+}
+
+/// Nothing if it works.
+std::string try_out(ProbeResult& candidate) {
+  const Child child = in_child([&] { return exercise(candidate); });
+  if (child.code == kFails) return child.text.empty() ? "does not work" : child.text;
+  if (child.code == kNoNamespace) {
+    // The kernel judges the rules without keeping them.
+    const auto checked = check_rules(candidate, probe_plan(candidate));
+    if (!checked) return describe(checked.error());
+    candidate.problem = "not tried in a namespace of its own: none can be made here";
+  }
+  candidate.works = true;
+  return {};
+}
+
+ProbeResult probe(BackendKind kind, const ProbeOptions& options) {
   // In a user namespace of its own the attempt has every capability: what is missing out here has
   // to be looked for out here.
   if (kind == BackendKind::iptables_legacy && !has_capability(CAP_NET_RAW)) {
@@ -117,47 +147,29 @@ ProbeResult probe(BackendKind kind, bool is_plain) {
             false,
             "needs CAP_NET_RAW besides CAP_NET_ADMIN, and this process lacks it"};
   }
-  const bool is_nft = kind == BackendKind::nft_inet || kind == BackendKind::nft_split;
-  std::vector<ProbeResult> variants{{kind, false, false, false, ""}};
-  if (is_nft && !is_plain) {
-    variants = {{kind, false, true, true, ""},
-                {kind, false, false, true, ""},
-                {kind, false, false, false, ""}};
-  }
   std::string problems;
-  for (ProbeResult& candidate : variants) {
-    const Child child = in_child([&] { return exercise(candidate); });
-    if (child.code == kWorks) {
-      candidate.works = true;
-      candidate.problem = problems;
+  for (ProbeResult& candidate : variants_of(kind, options)) {
+    std::string problem = try_out(candidate);
+    if (candidate.works) {
+      if (candidate.problem.empty()) candidate.problem = std::move(problems);
       return candidate;
     }
-    if (child.code == kNoNamespace) {
-      // The kernel judges the rules without keeping them.
-      const auto checked = check_rules(candidate, probe_plan());
-      if (checked) {
-        candidate.works = true;
-        candidate.problem = "not tried in a namespace of its own: none can be made here";
-        return candidate;
-      }
-      problems = describe(checked.error());
-    } else {
-      problems = child.text;
-    }
+    problems = std::move(problem);
   }
   return {kind, false, false, false, problems};
 }
 
 }  // namespace
 
-std::vector<ProbeResult> probe_backends(bool stops_at_first, bool is_plain) {
+std::vector<ProbeResult> probe_backends(const ProbeOptions& options) {
   std::vector<ProbeResult> results;
   for (const BackendKind kind : {BackendKind::nft_inet,
                                  BackendKind::nft_split,
                                  BackendKind::iptables_nft,
                                  BackendKind::iptables_legacy}) {
-    results.push_back(probe(kind, is_plain));
-    if (stops_at_first && results.back().works) break;
+    results.push_back(probe(kind, options));
+    const bool is_full = results.back().has_tproxy || options.without_tproxy;
+    if (options.stops_at_first && results.back().works && is_full) break;
   }
   return results;
 }

@@ -82,6 +82,11 @@ void inbound_rules(Lines& lines, const Plan& plan, bool is_v6) {
   std::vector<std::uint16_t> ports = plan.inbound_open;
   ports.insert(ports.end(), plan.inbound_closed.begin(), plan.inbound_closed.end());
   std::sort(ports.begin(), ports.end());
+  if (plan.redirects_inbound) {
+    for (const std::string& match : port_matches(ports))
+      lines.add("{} --syn -j REDIRECT --to-ports {}", match, plan.inbound_port);
+    return;
+  }
   for (const std::string& match : port_matches(ports)) {
     lines.add("{} -m socket --transparent -j RETURN", match);
     // The mark stays what it is: mask 0.
@@ -116,7 +121,8 @@ std::vector<IptablesPart> capture_parts(const Plan& plan, char letter, bool is_v
     const std::string name = chain_name(plan, generation, "in");
     Lines lines(name, is_v6);
     inbound_rules(lines, plan, is_v6);
-    parts.push_back({{"mangle", "PREROUTING", name}, lines.text()});
+    parts.push_back(
+        {{plan.redirects_inbound ? "nat" : "mangle", "PREROUTING", name}, lines.text()});
   }
   return parts;
 }
@@ -136,7 +142,7 @@ std::vector<IptablesPart> guard_parts(const Plan& plan, bool is_v6) {
     Lines lines(name, is_v6);
     lines.add("-i lo -j RETURN");
     for (const std::string& match : port_matches(plan.inbound_closed)) {
-      lines.add("{} -m socket --transparent -j RETURN", match);
+      if (!plan.redirects_inbound) lines.add("{} -m socket --transparent -j RETURN", match);
       lines.add("{} --syn -j REJECT --reject-with tcp-reset", match);
     }
     parts.push_back({{"filter", "INPUT", name}, lines.text()});

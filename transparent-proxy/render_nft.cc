@@ -1,5 +1,7 @@
 #include "transparent-proxy/render_nft.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace mooring::transparent_proxy {
@@ -53,6 +55,13 @@ bool has_family(std::string_view table_family, bool is_v6) {
   return table_family == "inet" || table_family == (is_v6 ? "ip6" : "ip");
 }
 
+std::vector<std::uint16_t> all_inbound(const Plan& plan) {
+  std::vector<std::uint16_t> ports = plan.inbound_open;
+  ports.insert(ports.end(), plan.inbound_closed.begin(), plan.inbound_closed.end());
+  std::sort(ports.begin(), ports.end());
+  return ports;
+}
+
 // What leaves the chain before anything is captured or refused.
 void exclude_outbound(Text& text, const Plan& plan, std::string_view family) {
   text.rule("meta skuid {} return comment \"the agent itself\"", plan.agent_uid);
@@ -91,17 +100,29 @@ void outbound_chain(Text& text, const Plan& plan, std::string_view family) {
   text.line(1, "}}");
 }
 
+// Nobody listening is a refusal here: nothing has to be dropped.
+void redirected_inbound_chain(Text& text, const Plan& plan) {
+  text.line(1, "chain inbound {{");
+  text.rule("type nat hook prerouting priority -110; policy accept;");
+  text.rule("iifname \"lo\" return comment \"loopback\"");
+  text.rule("fib daddr type != local return comment \"forwarded\"");
+  text.rule("tcp dport {} {} redirect to :{} comment \"services\"",
+            one_of(all_inbound(plan)),
+            kFirstSegment,
+            plan.inbound_port);
+  text.line(1, "}}");
+}
+
 // No flags here but on the drop: tproxy prefers an established socket to its listener, and if that
 // one is not transparent (a connection older than capture) the rule does not match. An ACK that
 // answers a SYN cookie has no socket yet and must reach our listener, not the application's.
 void inbound_chain(Text& text, const Plan& plan, std::string_view family) {
+  if (plan.redirects_inbound) return redirected_inbound_chain(text, plan);
   text.line(1, "chain inbound {{");
   text.rule("type filter hook prerouting priority -151; policy accept;");
   text.rule("iifname \"lo\" return comment \"loopback\"");
   text.rule("fib daddr type != local return comment \"forwarded\"");
-  std::vector<std::uint16_t> ports = plan.inbound_open;
-  ports.insert(ports.end(), plan.inbound_closed.begin(), plan.inbound_closed.end());
-  std::sort(ports.begin(), ports.end());
+  const std::vector<std::uint16_t> ports = all_inbound(plan);
   text.rule("tcp dport {} socket transparent 1 accept comment \"live connections\"", one_of(ports));
   for (const bool is_v6 : {false, true}) {
     if (!has_family(family, is_v6)) continue;
@@ -147,8 +168,11 @@ void guard_inbound(Text& text, const Plan& plan) {
   text.line(1, "chain inbound {{");
   text.rule("type filter hook input priority -5; policy accept;");
   text.rule("iifname \"lo\" return comment \"loopback\"");
-  text.rule("tcp dport {} socket transparent 1 accept comment \"given to the agent\"",
-            one_of(plan.inbound_closed));
+  // What was redirected has the agent's port by now.
+  if (!plan.redirects_inbound) {
+    text.rule("tcp dport {} socket transparent 1 accept comment \"given to the agent\"",
+              one_of(plan.inbound_closed));
+  }
   text.rule("tcp dport {} {} reject with tcp reset comment \"services\"",
             one_of(plan.inbound_closed),
             kFirstSegment);
@@ -207,7 +231,7 @@ std::string render_nft_guard(const Plan& plan, NftFamily family) {
 
 std::string render_nft_drain(std::string_view boot_suffix,
                              NftFamily family,
-                             std::uint16_t outbound_port) {
+                             const std::vector<std::uint16_t>& ports) {
   Text text;
   for (const std::string& table_family : families_of(family)) {
     text.line(0, "table {} {} {{", table_family, drain_table(boot_suffix));
@@ -216,7 +240,8 @@ std::string render_nft_drain(std::string_view boot_suffix,
     text.line(1, "}}");
     text.line(1, "chain track {{");
     text.rule("type filter hook output priority 0; policy accept;");
-    text.rule("ct state established accept comment \"redirected to :{}\"", outbound_port);
+    text.rule("ct state established accept comment \"redirected to :{}\"",
+              fmt::join(ports, " to :"));
     text.line(1, "}}");
     text.line(0, "}}");
   }

@@ -46,9 +46,9 @@ inline constexpr std::string_view kTablePrefix = "mooring_";
 /// Keeps conntrack and NAT running for connections that are redirected already. Without it the
 /// kernel unhooks both with the last table that needs them, and every live redirected connection is
 /// reset.
-/// `outbound_port`: theirs, for a helper that finds the table.
+/// `ports`: the agent's, to which they were redirected; for a helper that finds the table.
 [[nodiscard]] std::string render_nft_drain(std::string_view boot_suffix,
                                            NftFamily family,
-                                           std::uint16_t outbound_port);
+                                           const std::vector<std::uint16_t>& ports);
 
 }  // namespace mooring::transparent_proxy

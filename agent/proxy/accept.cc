@@ -42,7 +42,13 @@ bool Conn::gather(int fd, SocketKind kind, const std::string& bound) {
       break;
     }
     case SocketKind::inbound:
-      is_self = downstream_local_.port == worker_.options().inbound_port;
+      // By TPROXY the socket has the address that was dialled; by REDIRECT, where a kernel lacks
+      // that, it has ours.
+      if (downstream_local_.port == worker_.options().inbound_port) {
+        const auto original = net::redirected_dst(fd, downstream_local_.ip.is_v4());
+        is_self = !original || original->address.port == worker_.options().inbound_port;
+        if (!is_self) downstream_local_ = original->address;
+      }
       position = snapshot.find_inbound(downstream_local_);
       break;
     case SocketKind::bound:

@@ -23,7 +23,7 @@ def say(*words):
 
 
 def meant_for(connection, is_inbound):
-    if is_inbound:
+    if is_inbound and connection.getsockname()[1] != 15006:  # by TPROXY; else redirected
         return connection.getsockname()[:2]
     if connection.family == socket.AF_INET6:
         raw = connection.getsockopt(socket.IPPROTO_IPV6, SO_ORIGINAL_DST, 28)

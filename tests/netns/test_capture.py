@@ -179,6 +179,26 @@ def test_other_destinations_are_refused_where_that_is_asked_for(fresh_lab):
     pair.web.wait_for_access(direction="outbound", reason="no_route")
 
 
+def test_services_without_tproxy(fresh_lab):
+    """By redirect: the agent learns from conntrack which port was dialled, and refuses who dials its own."""
+    pair = harness.Pair(fresh_lab, start=False)
+    pair.db.start_helper("--no-tproxy")
+    pair.db.start_agent()
+    pair.web.start()
+    with pair.server() as server:
+        for family in (4, 6):
+            assert pair.outcome(family) == "served"
+            line = pair.db.wait_for_access(direction="inbound", reason="closed", peer_identity=pair.web.id)
+            assert line["downstream_local"].endswith(f":{pair.PORT}")
+        accepted = server.accepted
+        for address in (pair.db.ip, pair.db.ip6):
+            assert pair.web.outcome(address, 15006) == traffic.RESET
+        pair.db.wait_for_access(direction="inbound", reason="self_call")
+        assert server.accepted == accepted
+    assert "prerouting" in pair.db.exec("nft", "list", "ruleset").stdout
+    assert "tproxy" not in pair.db.exec("nft", "list", "ruleset").stdout
+
+
 def test_removal_leaves_nothing(fresh_pair):
     for host in (fresh_pair.web, fresh_pair.db):
         assert host.exec("nft", "list", "tables").stdout

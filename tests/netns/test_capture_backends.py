@@ -1,9 +1,11 @@
 """Every backend does the same: captures, opens and guards, repairs, leaves nothing behind."""
 import glob
+import signal
 
 import pytest
 
 import capture_protocol as protocol
+import traffic
 from capture_lib import CAPTURED, GUARDED, IN_CLOSED, IN_OPEN, NOTHING, OTHER, OUT_CLOSED, OUT_OPEN, Site
 from traffic import wait_until
 
@@ -15,6 +17,9 @@ BACKENDS = {
     "nft ip+ip6, plain": ["--backend", "nft-split", "--plain"],
     "iptables-nft": ["--backend", "iptables-nft"],
     "iptables-legacy": ["--backend", "iptables-legacy"],
+    "nft inet, owned, without tproxy": ["--backend", "nft-inet", "--no-tproxy"],
+    "nft ip+ip6, plain, without tproxy": ["--backend", "nft-split", "--plain", "--no-tproxy"],
+    "iptables-nft, without tproxy": ["--backend", "iptables-nft", "--no-tproxy"],
 }
 
 
@@ -83,6 +88,20 @@ def test_a_helper_that_finds_no_agent_opens(site):
     site.host.helper.kill()
     site.start_helper()
     wait_until(lambda: site.picture() == GUARDED, "on_agent_death")
+
+
+def test_without_tproxy_live_inbound_connections_survive_too_and_the_warning_is_given(fresh_lab):
+    """They are redirected then, and need NAT until they end."""
+    site = Site(fresh_lab, "--no-tproxy").start()
+    site.wait_for_helper_log("warning capture: services are captured by redirect")
+    with traffic.connect(site.peer.namespace, site.host.ip, IN_OPEN) as live:
+        assert live.makefile("rb").readline() == f"agent in {site.host.ip} {IN_OPEN}\n".encode()
+        site.agent.signal(signal.SIGUSR1)
+        site.wait_for_agent("dropped")
+        assert site.status()["is_draining"]
+        live.sendall(b"still here")
+        assert traffic.receive_exactly(live, 10) == b"still here"
+    wait_until(lambda: not any("drain" in name for name in site.our_tables()), "drain table removed")
 
 
 # ---- what a host may lack

@@ -58,15 +58,19 @@ constexpr std::array kPlaces{Place{Direction::outbound, false},
 
 }  // namespace
 
-Checked<MadeListeners> make_listeners(const capture_client::GetListeners& request) {
+Checked<MadeListeners> make_listeners(const capture_client::GetListeners& request,
+                                      bool redirects_inbound) {
   MadeListeners made;
   for (std::uint16_t worker = 0; worker < request.workers; ++worker) {
     for (const Place& place : kPlaces) {
       const bool is_inbound = place.direction == Direction::inbound;
-      const SocketAddress at{*parse_ip(place.is_v6 ? "::1" : "127.0.0.1"),
+      const bool is_open = is_inbound && redirects_inbound;
+      const char* v4 = is_open ? "0.0.0.0" : "127.0.0.1";
+      const char* v6 = is_open ? "::" : "::1";
+      const SocketAddress at{*parse_ip(place.is_v6 ? v6 : v4),
                              is_inbound ? request.inbound_port : request.outbound_port};
       if (at.port == 0) continue;
-      auto fd = make_listener(at, is_inbound);
+      auto fd = make_listener(at, is_inbound && !redirects_inbound);
       if (!fd && place.is_v6 && is_missing_family(fd.error().detail)) continue;
       if (!fd) {
         return fail(Diagnostic{at.to_string(),

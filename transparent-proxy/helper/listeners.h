@@ -15,8 +15,11 @@ struct MadeListeners {
 };
 
 /// Bound to loopback, so that nobody reaches them but through our rules: redirect and tproxy both
-/// lead there. A family that the host lacks is left out, and a direction whose port is 0.
+/// lead there. But a redirect of what comes from outside leads to the address that it came to
+/// (`redirects_inbound`): those are bound to every address, and the agent refuses who dials them.
+/// A family that the host lacks is left out, and a direction whose port is 0.
 /// SO_REUSEPORT lets only sockets of this helper's user share the port.
-[[nodiscard]] Checked<MadeListeners> make_listeners(const capture_client::GetListeners& request);
+[[nodiscard]] Checked<MadeListeners> make_listeners(const capture_client::GetListeners& request,
+                                                    bool redirects_inbound);
 
 }  // namespace mooring::transparent_proxy

@@ -23,6 +23,8 @@ constexpr const char* kHelp =
     "  --log-level LEVEL     debug, info, warn, error\n"
     "  --plain               run the nft program; rules are not owned, changes by others are "
     "repaired\n"
+    "  --no-tproxy           capture services by redirect, as where the kernel has no tproxy; the\n"
+    "                        host's firewall then does not see their ports\n"
     "  --probe               say which backends work here, and end\n"
     "  --help, --version\n"
     "\n"
@@ -46,12 +48,13 @@ constexpr int kFirstText = 256;
 
 std::vector<option> known_options() {
   std::vector<option> known;
-  known.reserve(kTexts.size() + 5);
+  known.reserve(kTexts.size() + 6);
   int value = kFirstText;
   for (const Text& text : kTexts) {
     known.push_back({text.name, required_argument, nullptr, value++});
   }
   known.push_back({"plain", no_argument, nullptr, 'n'});
+  known.push_back({"no-tproxy", no_argument, nullptr, 't'});
   known.push_back({"probe", no_argument, nullptr, 'p'});
   known.push_back({"help", no_argument, nullptr, 'h'});
   known.push_back({"version", no_argument, nullptr, 'v'});
@@ -71,6 +74,8 @@ std::optional<int> parse_options(int argc, char** argv, Options& options) {
       options.*(kTexts[static_cast<std::size_t>(got - kFirstText)].member) = optarg;
     } else if (got == 'n') {
       options.is_plain = true;
+    } else if (got == 't') {
+      options.without_tproxy = true;
     } else if (got == 'p') {
       options.wants_probe_only = true;
     } else if (got == 'h') {

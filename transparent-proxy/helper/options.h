@@ -18,6 +18,7 @@ struct Options {
   std::string log_level = "info";
   bool wants_probe_only = false;
   bool is_plain = false;
+  bool without_tproxy = false;
 };
 
 /// An exit code to end with, or nothing to go on. Prints help and complaints itself.

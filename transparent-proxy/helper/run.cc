@@ -46,7 +46,8 @@ int give_up(int code, const Diagnostic& diagnostic) {
 }
 
 Checked<ProbeResult> pick_backend(const Options& options) {
-  const auto results = probe_backends(options.backend.empty(), options.is_plain);
+  const auto results =
+      probe_backends({options.backend.empty(), options.is_plain, options.without_tproxy});
   for (const ProbeResult& result : results) {
     log::debug("probe backend={} works={} can_own={} problem=\"{}\"",
                to_string(result.kind),
@@ -81,11 +82,12 @@ class Helper {
  public:
   Helper(const Options& options,
          const Account& agent,
+         const ProbeResult& backend,
          std::unique_ptr<Rules> rules,
-         UniqueFd listener,
-         bool has_notices)
+         UniqueFd listener)
       : rules_(std::move(rules)),
-        control_(environment(options, agent, *rules_), load_state(options.state_dir + "/state")),
+        control_(environment(options, agent, backend.has_tproxy, *rules_),
+                 load_state(options.state_dir + "/state")),
         gather_(loop_,
                 [this] {
                   is_gathering_ = false;
@@ -94,10 +96,14 @@ class Helper {
         tick_(loop_, [this] { on_tick(); }),
         terminate_(loop_, SIGTERM, [this] { loop_.stop(); }),
         interrupt_(loop_, SIGINT, [this] { loop_.stop(); }),
-        ticks_per_look_(has_notices ? kTicksPerLook : kTicksPerLookWithoutNotices) {
-    watch_rules(has_notices);
+        ticks_per_look_(has_notices(backend) ? kTicksPerLook : kTicksPerLookWithoutNotices) {
+    watch_rules(has_notices(backend));
     control_.start();
-    server_.emplace(loop_, std::move(listener), Server::Options{agent.uid}, control_, *rules_);
+    server_.emplace(loop_,
+                    std::move(listener),
+                    Server::Options{agent.uid, !backend.has_tproxy},
+                    control_,
+                    *rules_);
   }
 
   void run() {
@@ -109,15 +115,24 @@ class Helper {
   }
 
  private:
+  static bool has_notices(const ProbeResult& backend) {
+    return backend.kind != BackendKind::iptables_legacy;
+  }
+
   CaptureControl::Environment environment(const Options& options,
                                           const Account& agent,
+                                          bool has_tproxy,
                                           Rules& rules) {
     const uid_t uid = agent.uid;
     const std::string config = options.config;
     const std::string state = options.state_dir + "/state";
     return {rules,
             clock_,
-            [uid] { return gather_facts(uid); },
+            [uid, has_tproxy] {
+              HostFacts facts = gather_facts(uid);
+              facts.has_tproxy = has_tproxy;
+              return facts;
+            },
             [config] { return load_bounds(config); },
             [state](const SavedState& saved) {
               if (const auto done = write_file_atomically(state, encode_state(saved), 0600);
@@ -127,8 +142,8 @@ class Helper {
             }};
   }
 
-  void watch_rules(bool has_notices) {
-    if (!has_notices) return;
+  void watch_rules(bool is_told) {
+    if (!is_told) return;
     auto events = open_rule_events();
     if (!events) {
       log::warn("no notices of changed rules, looking each second: {}", describe(events.error()));
@@ -177,6 +192,7 @@ void say_probe(const std::vector<ProbeResult>& results) {
         fmt::format("{:<16} {}", to_string(result.kind), result.works ? "works" : "does not work");
     if (result.can_own) line += ", owned";
     if (result.has_library) line += ", in process";
+    if (result.works && !result.has_tproxy) line += ", without tproxy";
     if (!result.problem.empty()) line += fmt::format(" ({})", result.problem);
     std::puts(line.c_str());
   }
@@ -215,7 +231,7 @@ int run_helper(int argc, char** argv) {
   log::set_level(*level);
   if (options.wants_probe_only) {
     choose_lock_file(options);
-    say_probe(probe_backends(false, options.is_plain));
+    say_probe(probe_backends({false, options.is_plain, options.without_tproxy}));
     return 0;
   }
   const auto agent = find_account(options.agent_user);
@@ -244,14 +260,14 @@ int run_helper(int argc, char** argv) {
   auto rules = make_rules(*backend, gather_facts(agent->uid).boot_suffix);
   if (!rules) return give_up(1, rules.error());
   if (!log::start("", *level)) return 1;
-  log::info("mooring-net {} backend={} owned={} agent_uid={}",
+  log::info("mooring-net {} backend={} owned={} tproxy={} agent_uid={}",
             MOORING_VERSION,
             to_string(backend->kind),
             backend->can_own,
+            backend->has_tproxy,
             agent->uid);
-  const bool has_notices = !is_legacy;
   {
-    Helper helper(options, *agent, std::move(*rules), std::move(*listener), has_notices);
+    Helper helper(options, *agent, *backend, std::move(*rules), std::move(*listener));
     helper.run();
   }
   log::stop();

@@ -200,7 +200,7 @@ void Server::answer(Session& session, std::uint32_t id, const Checked<void>& out
 }
 
 void Server::give_listeners(Session& session, std::uint32_t id, const GetListeners& request) {
-  auto made = make_listeners(request);
+  auto made = make_listeners(request, options_.redirects_inbound);
   if (!made) {
     log::error("listeners: {}", describe(made.error()));
     return answer(session, id, fail(made.error()));

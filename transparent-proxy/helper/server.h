@@ -60,6 +60,7 @@ class Server {
  public:
   struct Options {
     uid_t agent_uid = 0;
+    bool redirects_inbound = false;  // what the agent's listeners are made for
   };
   Server(Loop& loop, UniqueFd listener, Options options, CaptureControl& control, Rules& rules);
   ~Server();

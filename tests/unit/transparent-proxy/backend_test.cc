@@ -23,6 +23,13 @@ std::string chosen(const std::vector<ProbeResult>& results, KernelVersion kernel
   return choice ? to_string(choice->kind) : describe(choice.error());
 }
 
+TEST(ChooseBackend, PrefersTproxyToTheBetterBackendWithoutIt) {
+  ProbeResult nft{BackendKind::nft_inet, true, true, true, "", false};
+  const ProbeResult iptables{BackendKind::iptables_nft, true, false, false, "", true};
+  EXPECT_EQ(choose_backend({nft, iptables}, {6, 1}, false)->kind, BackendKind::iptables_nft);
+  EXPECT_EQ(choose_backend({nft}, {6, 1}, false)->kind, BackendKind::nft_inet);
+}
+
 TEST(ChooseBackend, TakesTheFirstThatWorks) {
   const std::vector<ProbeResult> results{fails(BackendKind::nft_inet),
                                          works(BackendKind::nft_split),

@@ -235,13 +235,14 @@ TEST_F(NftRulesTest, EndsAnInheritedCaptureWithoutCuttingItsConnections) {
   EXPECT_THAT(names(), ElementsAre("inet mooring_0123abcd_drain"));
 }
 
-TEST(ParseRedirectPort, FindsItInRulesAndInTheDrainTablesComment) {
-  EXPECT_EQ(parse_redirect_port("tcp dport 80 redirect to :15001 comment \"upstreams\"\n"), 15001);
-  EXPECT_EQ(parse_redirect_port("ct state established accept comment \"redirected to :123\"\n"),
-            123);
-  EXPECT_EQ(parse_redirect_port("dnat to :99999 redirect to :15001\n"), 15001);
-  EXPECT_EQ(parse_redirect_port("redirect to :\nredirect to :x to :"), 0);
-  EXPECT_EQ(parse_redirect_port(""), 0);
+TEST(ParseRedirectPorts, FindsThemInRulesAndInTheDrainTablesComment) {
+  EXPECT_THAT(parse_redirect_ports("tcp dport 80 redirect to :15001 comment \"upstreams\"\n"),
+              ElementsAre(15001));
+  EXPECT_THAT(parse_redirect_ports("accept comment \"redirected to :123 to :124\"\n to :123"),
+              ElementsAre(123, 124));
+  EXPECT_THAT(parse_redirect_ports("dnat to :99999 redirect to :15001\n"), ElementsAre(15001));
+  EXPECT_THAT(parse_redirect_ports("redirect to :\nredirect to :x to :"), ElementsAre());
+  EXPECT_THAT(parse_redirect_ports(""), ElementsAre());
 }
 
 TEST_F(NftRulesTest, TidyRemovesOtherBootsAndLeavesOthersTables) {

@@ -20,6 +20,13 @@ Plan sample_plan() {
   return *plan(sample_config(), sample_facts());
 }
 
+TEST(RenderIptables, WithoutTproxyServicesAreRedirected) {
+  HostFacts facts = sample_facts();
+  facts.has_tproxy = false;
+  const IptablesText text = render_iptables(*plan(sample_config(), facts), 'a');
+  expect_golden("iptables-redirect.rules", text.v4);
+}
+
 TEST(RenderIptables, BothFamilies) {
   const IptablesText text = render_iptables(sample_plan(), 'a');
   expect_golden("iptables-v4.rules", text.v4);

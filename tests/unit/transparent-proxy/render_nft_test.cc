@@ -37,8 +37,17 @@ TEST(RenderNft, GuardOfEachFamily) {
   expect_golden("nft-guard-split.nft", render_nft_guard(sample_plan(), NftFamily::split));
 }
 
+TEST(RenderNft, WithoutTproxyServicesAreRedirected) {
+  HostFacts facts = sample_facts();
+  facts.has_tproxy = false;
+  const Plan made = *plan(sample_config(), facts);
+  EXPECT_TRUE(made.redirects_inbound);
+  EXPECT_THAT(made.notes, testing::Contains(HasSubstr("host's firewall sees port")));
+  expect_golden("nft-redirect.nft", render_nft(made, {}) + render_nft_guard(made, NftFamily::inet));
+}
+
 TEST(RenderNft, Drain) {
-  expect_golden("nft-drain.nft", render_nft_drain("0123abcd", NftFamily::inet, 15001));
+  expect_golden("nft-drain.nft", render_nft_drain("0123abcd", NftFamily::inet, {15001}));
 }
 
 TEST(RenderNft, OtherTrafficRefused) {
