@@ -241,7 +241,9 @@ std::string CaptureControl::problem() const {
 }
 
 std::uint32_t CaptureControl::repairs() const noexcept {
-  return client_ && client_->status() ? client_->status()->repairs : 0;
+  if (!client_) return 0;
+  const std::optional<capture_client::Status>& told = client_->status();
+  return told ? told->repairs : 0;
 }
 
 void CaptureControl::on_event(const CaptureEvent& event) {

@@ -32,21 +32,21 @@ IdentityWatch::IdentityWatch(Loop& loop, std::function<void()> on_change)
 
 void IdentityWatch::set_files(std::optional<identity::IdentityFiles> files) {
   files_ = std::move(files);
-  if (files_) return load();
+  if (files_) return load(*files_);
   material_.reset();
   problem_.clear();
 }
 
 void IdentityWatch::look() {
   if (!files_ || identity::look_at(*files_) == seen_) return;
-  load();
+  load(*files_);
   on_change_();
 }
 
-void IdentityWatch::load() {
+void IdentityWatch::load(const identity::IdentityFiles& files) {
   // Before reading: what is replaced meanwhile is seen as a change by the next look.
-  seen_ = identity::look_at(*files_);
-  auto loaded = identity::load_material(*files_);
+  seen_ = identity::look_at(files);
+  auto loaded = identity::load_material(files);
   if (!loaded) {
     problem_ = describe(loaded.error());
     log::error("{}: {}", material_ ? "identity not replaced" : "no identity", problem_);

@@ -31,7 +31,7 @@ class IdentityWatch {
 
  private:
   void look();
-  void load();
+  void load(const identity::IdentityFiles& files);
 
   std::function<void()> on_change_;
   std::optional<identity::IdentityFiles> files_;
