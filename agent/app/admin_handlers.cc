@@ -43,8 +43,8 @@ Report Agent::report() const {
                 .identity_problem = identity_.problem(),
                 .stats = stats_,
                 .capture = capture_->state(),
-                .is_ejected = [this](const std::string& cluster, const SocketAddress& endpoint) {
-                  return workers_->is_ejected(cluster, endpoint);
+                .endpoint = [this](const std::string& cluster, const SocketAddress& address) {
+                  return workers_->endpoint(cluster, address);
                 }};
   return report;
 }

@@ -51,9 +51,10 @@ Json listener_json(const snapshot::Listener& listener) {
 Json cluster_json(const Report& report, const snapshot::Cluster& cluster) {
   Json endpoints = Json::array();
   for (const SocketAddress& address : cluster.endpoints) {
-    const bool is_ejected = report.is_ejected && report.is_ejected(cluster.name, address);
-    endpoints.push_back(
-        {{"address", address.to_string()}, {"state", is_ejected ? "ejected" : "healthy"}});
+    const proxy::EndpointState state = report.endpoint(cluster.name, address);
+    endpoints.push_back({{"address", address.to_string()},
+                         {"state", state.is_ejected ? "ejected" : "healthy"},
+                         {"connections", state.connections}});
   }
   return {
       {"name", cluster.name},

@@ -11,6 +11,7 @@
 #include "core/clock.h"
 #include "identity/material.h"
 #include "observe/stats.h"
+#include "proxy/worker.h"
 #include "snapshot/build.h"
 #include "snapshot/from_config.h"
 
@@ -48,7 +49,8 @@ struct Report {
   const std::string& identity_problem;
   const observe::StatsRegistry& stats;
   CaptureState capture;
-  std::function<bool(const std::string& cluster, const SocketAddress& endpoint)> is_ejected;
+  std::function<proxy::EndpointState(const std::string& cluster, const SocketAddress& address)>
+      endpoint;
 };
 
 }  // namespace mooring::app

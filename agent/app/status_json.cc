@@ -132,15 +132,12 @@ Json endpoint_json(const std::string& address, const char* state, std::uint64_t 
   return {{"address", address}, {"state", state}, {"connections", connections}};
 }
 
-Json endpoints_json(const Report& report,
-                    const config::Upstream& upstream,
-                    std::uint64_t connections) {
+Json endpoints_json(const Report& report, const config::Upstream& upstream) {
   Json list = Json::array();
-  // Connections are counted for the upstream as a whole.
-  const std::uint64_t each = upstream.endpoints.size() == 1 ? connections : 0;
   const auto add = [&](const SocketAddress& address) {
-    const bool is_ejected = report.is_ejected && report.is_ejected(upstream.name, address);
-    list.push_back(endpoint_json(address.to_string(), is_ejected ? "ejected" : "healthy", each));
+    const proxy::EndpointState state = report.endpoint(upstream.name, address);
+    list.push_back(endpoint_json(
+        address.to_string(), state.is_ejected ? "ejected" : "healthy", state.connections));
   };
   for (const config::EndpointAddress& endpoint : upstream.endpoints) {
     if (endpoint.address) {
@@ -169,7 +166,7 @@ Json upstream_json(const Report& report, const config::Upstream& upstream) {
   return {{"name", upstream.name},
           {"addresses", std::move(addresses)},
           {"ports", upstream.ports},
-          {"endpoints", endpoints_json(report, upstream, counts.connections)},
+          {"endpoints", endpoints_json(report, upstream)},
           {"connections", counts.connections},
           {"opened", counts.opened},
           {"failures", counts.failures}};

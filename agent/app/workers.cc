@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "app/process.h"
 
@@ -66,17 +67,6 @@ void Workers::use(const snapshot::SnapshotPtr& snapshot) {
   for (std::size_t i = 0; i < threads_.size(); ++i) {
     threads_[i]->post(proxy::UseSnapshot{snapshot, stats_table(*snapshot, i)});
   }
-  std::erase_if(ejected_, [&](const auto& entry) {
-    const auto& [cluster_name, endpoint] = entry.first;
-    return std::none_of(snapshot->clusters.begin(),
-                        snapshot->clusters.end(),
-                        [&](const snapshot::ClusterPtr& cluster) {
-                          return cluster->name == cluster_name &&
-                                 std::find(cluster->endpoints.begin(),
-                                           cluster->endpoints.end(),
-                                           endpoint) != cluster->endpoints.end();
-                        });
-  });
 }
 
 void Workers::add(WorkerSockets sockets) {
@@ -122,30 +112,25 @@ void Workers::on_pong(std::size_t worker, std::uint64_t number) {
     std::exchange(on_all_answered_, nullptr)();
 }
 
-bool Workers::is_ejected(const std::string& cluster, const SocketAddress& endpoint) const {
-  return ejected_.contains({cluster, endpoint});
+proxy::EndpointState Workers::endpoint(const std::string& cluster,
+                                       const SocketAddress& address) const {
+  proxy::EndpointState sum;
+  for (const auto& thread : threads_) {
+    const proxy::EndpointState seen = thread->endpoint(cluster, address);
+    sum.connections += seen.connections;
+    sum.is_ejected = sum.is_ejected || seen.is_ejected;
+  }
+  return sum;
 }
 
 void Workers::on_message(FromWorker from) {
-  if (const auto* change = std::get_if<proxy::EndpointChanged>(&from.message)) {
-    on_endpoint(from.worker, *change);
-  } else if (std::holds_alternative<proxy::Drained>(from.message)) {
+  if (std::holds_alternative<proxy::Drained>(from.message)) {
     drained_.insert(from.worker);
     if (drained_.size() == threads_.size() && on_drained_) std::exchange(on_drained_, nullptr)();
   } else if (const auto* pong = std::get_if<proxy::Pong>(&from.message)) {
     on_pong(from.worker, pong->number);
   }
   // SnapshotReleased, SnapshotParts: freed here with the message.
-}
-
-void Workers::on_endpoint(std::size_t worker, const proxy::EndpointChanged& change) {
-  const std::pair<std::string, SocketAddress> key{change.cluster, change.endpoint};
-  if (change.ejected) {
-    ejected_[key].insert(worker);
-  } else if (const auto found = ejected_.find(key); found != ejected_.end()) {
-    found->second.erase(worker);
-    if (found->second.empty()) ejected_.erase(found);
-  }
 }
 
 std::shared_ptr<const proxy::StatsTable> Workers::stats_table(const snapshot::Snapshot& snapshot,

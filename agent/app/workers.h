@@ -4,11 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "app/sockets.h"
@@ -46,8 +44,9 @@ class Workers {
   /// Ends what is open and joins the threads.
   void stop() { threads_.clear(); }
 
-  /// In the eyes of any worker.
-  [[nodiscard]] bool is_ejected(const std::string& cluster, const SocketAddress& endpoint) const;
+  /// Connections of all workers; ejected if it is for one of them.
+  [[nodiscard]] proxy::EndpointState endpoint(const std::string& cluster,
+                                              const SocketAddress& address) const;
 
  private:
   struct FromWorker {
@@ -56,7 +55,6 @@ class Workers {
   };
   void on_message(FromWorker from);
   void on_pong(std::size_t worker, std::uint64_t number);
-  void on_endpoint(std::size_t worker, const proxy::EndpointChanged& change);
   [[nodiscard]] std::shared_ptr<const proxy::StatsTable> stats_table(
       const snapshot::Snapshot& snapshot, std::size_t worker);
 
@@ -64,7 +62,6 @@ class Workers {
   std::uint16_t outbound_port_;
   std::uint16_t inbound_port_;
   Mailbox<FromWorker> mailbox_;  // outlives the threads, which post to it
-  std::map<std::pair<std::string, SocketAddress>, std::set<std::size_t>> ejected_;
   std::set<std::size_t> drained_;
   std::function<void()> on_drained_;
   std::uint64_t pings_ = 0;

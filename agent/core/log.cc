@@ -41,7 +41,9 @@ class FileSink final : public spdlog::sinks::base_sink<std::mutex> {
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
     // On the writer's thread, which is the only one here.
-    if (wants_reopen_.exchange(false, std::memory_order_relaxed)) (void)open();
+    if (wants_reopen_.exchange(false, std::memory_order_relaxed)) {
+      [[maybe_unused]] const auto opened = open();  // else the old one stays in use
+    }
     spdlog::memory_buf_t line;
     formatter_->format(message, line);
     std::size_t done = 0;

@@ -238,7 +238,8 @@ constexpr std::array<Row, kCloseReasons> kRows{{
      "UO",
      "UO",
      false,
-     "More TLS handshakes were in flight than limits.handshakes allows.",
+     "The connection waited in vain for its TLS handshake to begin: limits.handshakes of them were "
+     "in flight.",
      "Raise limits.handshakes, or look for a client that reconnects in a loop."},
     {draining,
      "draining",

@@ -13,17 +13,42 @@ bool contains(const std::vector<SocketAddress>& list, const SocketAddress& addre
 
 }  // namespace
 
+UpstreamState::ClusterState& UpstreamState::state(const std::string& cluster) {
+  if (const auto known = clusters_.find(cluster); known != clusters_.end()) return known->second;
+  const std::lock_guard lock(nodes_);
+  return clusters_[cluster];
+}
+
+UpstreamState::Endpoint& UpstreamState::state(ClusterState& known, const SocketAddress& endpoint) {
+  const auto found = known.endpoints.find(endpoint);
+  if (found != known.endpoints.end()) return found->second;
+  const std::lock_guard lock(nodes_);
+  return known.endpoints[endpoint];
+}
+
+EndpointState UpstreamState::look(const std::string& cluster,
+                                  const SocketAddress& endpoint,
+                                  std::uint64_t now_ms) const {
+  const std::lock_guard lock(nodes_);
+  const auto known = clusters_.find(cluster);
+  if (known == clusters_.end()) return {};
+  const auto found = known->second.endpoints.find(endpoint);
+  if (found == known->second.endpoints.end()) return {};
+  return {found->second.active.value(), found->second.ejected_until_ms.value() > now_ms};
+}
+
 bool UpstreamState::choose(const snapshot::Cluster& cluster,
                            const std::vector<SocketAddress>& tried,
                            std::uint64_t now_ms,
                            policy::Choice& out) {
-  ClusterState& known = clusters_[cluster.name];
+  ClusterState& known = state(cluster.name);
   std::vector<policy::EndpointView> views;
   views.reserve(cluster.endpoints.size());
   for (const SocketAddress& address : cluster.endpoints) {
-    const Endpoint& endpoint = known.endpoints[address];
-    views.push_back(
-        {endpoint.active, endpoint.ejected_until_ms > now_ms, contains(tried, address)});
+    const Endpoint& endpoint = state(known, address);
+    views.push_back({endpoint.active.value(),
+                     endpoint.ejected_until_ms.value() > now_ms,
+                     contains(tried, address)});
   }
   // A retry stays in the order that the connection began with.
   const std::uint64_t position = tried.empty() ? known.position++ : known.position;
@@ -32,7 +57,7 @@ bool UpstreamState::choose(const snapshot::Cluster& cluster,
 
 void UpstreamState::closed(const std::string& cluster, const SocketAddress& endpoint) {
   Endpoint& known = state(cluster, endpoint);
-  if (known.active > 0) --known.active;
+  if (known.active.value() > 0) known.active.sub();
 }
 
 void UpstreamState::failed(const snapshot::Cluster& cluster,
@@ -43,16 +68,14 @@ void UpstreamState::failed(const snapshot::Cluster& cluster,
   const std::uint64_t span =
       std::min(kFirstEjectionMs << std::min(known.failures_in_a_row, 5U), kLongestEjectionMs);
   ++known.failures_in_a_row;
-  known.ejected_until_ms = now_ms + span;
-  on_change_(cluster.name, endpoint, true);
+  known.ejected_until_ms.set(now_ms + span);
 }
 
 void UpstreamState::succeeded(const std::string& cluster, const SocketAddress& endpoint) {
   Endpoint& known = state(cluster, endpoint);
   if (known.failures_in_a_row == 0) return;
   known.failures_in_a_row = 0;
-  known.ejected_until_ms = 0;
-  on_change_(cluster, endpoint, false);
+  known.ejected_until_ms.set(0);
 }
 
 std::size_t UpstreamState::ejected(const snapshot::Cluster& cluster, std::uint64_t now_ms) const {
@@ -62,7 +85,7 @@ std::size_t UpstreamState::ejected(const snapshot::Cluster& cluster, std::uint64
       cluster.endpoints.begin(), cluster.endpoints.end(), [&](const SocketAddress& address) {
         const auto endpoint = known->second.endpoints.find(address);
         return endpoint != known->second.endpoints.end() &&
-               endpoint->second.ejected_until_ms > now_ms;
+               endpoint->second.ejected_until_ms.value() > now_ms;
       }));
 }
 
@@ -70,14 +93,15 @@ void UpstreamState::prune(const snapshot::Snapshot& snapshot) {
   std::map<std::string, const snapshot::Cluster*> named;
   for (const auto& cluster : snapshot.clusters)
     named.emplace(cluster->name, cluster.get());
+  const std::lock_guard lock(nodes_);
   for (auto entry = clusters_.begin(); entry != clusters_.end();) {
     const auto found = named.find(entry->first);
     auto& endpoints = entry->second.endpoints;
     for (auto endpoint = endpoints.begin(); endpoint != endpoints.end();) {
       const bool is_wanted =
           found != named.end() && contains(found->second->endpoints, endpoint->first);
-      endpoint = is_wanted || endpoint->second.active > 0 ? std::next(endpoint)
-                                                          : endpoints.erase(endpoint);
+      endpoint = is_wanted || endpoint->second.active.value() > 0 ? std::next(endpoint)
+                                                                  : endpoints.erase(endpoint);
     }
     entry = found == named.end() && endpoints.empty() ? clusters_.erase(entry) : std::next(entry);
   }

@@ -1,15 +1,17 @@
 // What must outlive snapshots about endpoints: round-robin position, open connections, ejection.
-// One per worker.
+// One per worker, which alone changes it.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "core/address.h"
+#include "observe/stats.h"
 #include "policy/choose.h"
+#include "proxy/worker.h"
 #include "snapshot/snapshot.h"
 
 namespace mooring::proxy {
@@ -20,17 +22,13 @@ class UpstreamState {
   static constexpr std::uint64_t kFirstEjectionMs = 2000;
   static constexpr std::uint64_t kLongestEjectionMs = 60000;
 
-  explicit UpstreamState(
-      std::function<void(const std::string&, const SocketAddress&, bool)> on_change)
-      : on_change_(std::move(on_change)) {}
-
   /// Picks an endpoint that is not in `tried`. False: there is none.
   [[nodiscard]] bool choose(const snapshot::Cluster& cluster,
                             const std::vector<SocketAddress>& tried,
                             std::uint64_t now_ms,
                             policy::Choice& out);
   void opened(const std::string& cluster, const SocketAddress& endpoint) {
-    ++state(cluster, endpoint).active;
+    state(cluster, endpoint).active.add();
   }
   void closed(const std::string& cluster, const SocketAddress& endpoint);
   /// Ejects an endpoint that could not be connected; a cluster of one endpoint keeps it.
@@ -39,25 +37,33 @@ class UpstreamState {
               std::uint64_t now_ms);
   void succeeded(const std::string& cluster, const SocketAddress& endpoint);
   [[nodiscard]] std::size_t ejected(const snapshot::Cluster& cluster, std::uint64_t now_ms) const;
+  /// From any thread.
+  [[nodiscard]] EndpointState look(const std::string& cluster,
+                                   const SocketAddress& endpoint,
+                                   std::uint64_t now_ms) const;
   /// Forgets clusters and endpoints that the snapshot does not have and nobody uses.
   void prune(const snapshot::Snapshot& snapshot);
 
  private:
   struct Endpoint {
-    std::uint64_t active = 0;
-    std::uint64_t ejected_until_ms = 0;
+    observe::Counter active;
+    observe::Counter ejected_until_ms;
     unsigned failures_in_a_row = 0;
   };
   struct ClusterState {
     std::uint64_t position = 0;
     std::map<SocketAddress, Endpoint> endpoints;
   };
+  ClusterState& state(const std::string& cluster);
+  Endpoint& state(ClusterState& known, const SocketAddress& endpoint);
   Endpoint& state(const std::string& cluster, const SocketAddress& endpoint) {
-    return clusters_[cluster].endpoints[endpoint];
+    return state(state(cluster), endpoint);
   }
 
+  // Held where the worker adds or takes away nodes, and where others read. The worker itself reads
+  // without it.
+  mutable std::mutex nodes_;
   std::map<std::string, ClusterState> clusters_;
-  std::function<void(const std::string&, const SocketAddress&, bool)> on_change_;
 };
 
 }  // namespace mooring::proxy

@@ -1,5 +1,5 @@
 // One worker: a thread with a loop, listeners, connections, counters and the snapshot in force. The
-// control thread speaks to it by messages only.
+// control thread speaks to it by messages, and reads its counters.
 #pragma once
 
 #include <cstddef>
@@ -70,19 +70,19 @@ struct SnapshotParts {
   snapshot::ClusterPtr cluster;
   identity::MaterialPtr material;
 };
-struct EndpointChanged {
-  std::string cluster;
-  SocketAddress endpoint;
-  bool ejected = false;
-};
 struct Drained {
   std::size_t worker = 0;
 };
 struct Pong {
   std::uint64_t number = 0;
 };
-using ControlMessage =
-    std::variant<SnapshotReleased, SnapshotParts, EndpointChanged, Drained, Pong>;
+using ControlMessage = std::variant<SnapshotReleased, SnapshotParts, Drained, Pong>;
+
+/// An endpoint of a cluster in the eyes of one worker.
+struct EndpointState {
+  std::uint64_t connections = 0;  // open
+  bool is_ejected = false;        // failed to connect lately
+};
 
 struct WorkerOptions {
   std::size_t index = 0;
@@ -107,6 +107,8 @@ class WorkerThread {
   WorkerThread& operator=(const WorkerThread&) = delete;
 
   void post(WorkerMessage message);
+  [[nodiscard]] EndpointState endpoint(const std::string& cluster,
+                                       const SocketAddress& address) const;
 
  private:
   struct Shared;

@@ -12,9 +12,6 @@ WorkerLoop::WorkerLoop(Loop& loop, net::StreamPool& pool, const WorkerOptions& o
     : loop_(loop),
       pool_(pool),
       options_(options),
-      upstreams_([this](const std::string& cluster, const SocketAddress& endpoint, bool ejected) {
-        if (options_.to_control) options_.to_control(EndpointChanged{cluster, endpoint, ejected});
-      }),
       deadlines_(loop,
                  [this](std::uint64_t id) {
                    if (const auto found = conns_.find(id); found != conns_.end())

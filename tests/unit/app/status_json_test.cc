@@ -60,8 +60,8 @@ struct Site {
             .identity_problem = identity_problem,
             .stats = stats,
             .capture = capture,
-            .is_ejected = [this](const std::string&, const SocketAddress& endpoint) {
-              return endpoint == ejected;
+            .endpoint = [this](const std::string&, const SocketAddress& address) {
+              return proxy::EndpointState{3, address == ejected};
             }};
   }
   [[nodiscard]] Json status() const { return Json::parse(status_json(report())); }
@@ -134,6 +134,7 @@ TEST(StatusJson, TellsEndpointsThatAreEjectedOrHaveNoAddress) {
   site.ejected = {*parse_ip("10.0.0.7"), 5432};
   const Json endpoints = site.status()["upstreams"][0]["endpoints"];
   EXPECT_EQ(endpoints[0]["state"], "ejected");
+  EXPECT_EQ(endpoints[0]["connections"], 3);
   EXPECT_EQ(endpoints[1]["address"], "db.test:5432");
   EXPECT_EQ(endpoints[1]["state"], "unresolved");
   EXPECT_THAT(site.problem_texts(), Contains("error: host name db.test has no address"));

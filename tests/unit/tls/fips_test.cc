@@ -10,9 +10,9 @@ constexpr bool kOfTheSystem = false;
 
 TEST(Fips, BundledBuildIsRefusedOnAFipsHostWithAWayOut) {
   const auto refusal = refuse_on_fips_host({kBundled, "1\n", ""});
-  ASSERT_TRUE(refusal);
-  EXPECT_NE(describe(*refusal).find("FIPS mode"), std::string::npos);
-  EXPECT_NE(refusal->hint.find(kAllowNonFips), std::string::npos);
+  const std::string text = refusal ? describe(*refusal) : "";
+  EXPECT_NE(text.find("FIPS mode"), std::string::npos);
+  EXPECT_NE(text.find(kAllowNonFips), std::string::npos);
 }
 
 TEST(Fips, OnlyTheValueOneAllowsIt) {
