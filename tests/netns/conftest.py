@@ -77,9 +77,8 @@ def pytest_runtest_makereport(item, call):
 @pytest.fixture(autouse=True)
 def new_page():
     """A test must not find in an access log what another test has left there."""
-    for lab in harness.Lab.open_labs:
-        for host in lab.hosts.values():
-            host.turn_page()
+    for host in (host for lab in harness.Lab.open_labs if lab.has_pages for host in lab.hosts.values()):
+        host.turn_page()
 
 
 @pytest.fixture(scope="module")

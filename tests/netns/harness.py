@@ -423,6 +423,7 @@ class Lab:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mooring-e2e.", dir="/var/tmp"))
         self.folder.chmod(0o755)
         self.hosts = {}
+        self.has_pages = True  # its access logs are told apart by test
         self.pki = Pki(self.folder / "pki")
         self._install_programs()
         run(SUPPORT / "hosts.sh", "switch", self.switch)
@@ -508,6 +509,7 @@ class IdleConnection:
         except BaseException:
             self.lab.close()
             raise
+        self.lab.has_pages = False  # its connection is open as long as the tests run
         self._since = time.monotonic()
 
     def wait(self):
