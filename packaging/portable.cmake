@@ -1,0 +1,11 @@
+# For packaging/libraries.sh and packaging/build.sh: zig as a cross compiler, nothing of the machine that builds.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR $ENV{MOORING_PROCESSOR})
+set(CMAKE_C_COMPILER $ENV{MOORING_COMPILER}/cc)
+set(CMAKE_CXX_COMPILER $ENV{MOORING_COMPILER}/c++)
+set(CMAKE_AR $ENV{MOORING_COMPILER}/ar)
+set(CMAKE_RANLIB $ENV{MOORING_COMPILER}/ranlib)
+foreach(kind LIBRARY INCLUDE PACKAGE)
+  set(CMAKE_FIND_ROOT_PATH_MODE_${kind} ONLY)
+endforeach()
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
