@@ -78,6 +78,12 @@ void allow_orderly_close(int fd) noexcept {
   ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &background, sizeof background);
 }
 
+int pending_error(int fd) noexcept {
+  int error = 0;
+  socklen_t size = sizeof error;
+  return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
+}
+
 Result<UniqueFd> make_connecting_socket(const SocketAddress& target,
                                         const std::optional<IpAddress>& source,
                                         const Keepalive& keepalive) {

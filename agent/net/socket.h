@@ -32,6 +32,9 @@ void set_proxy_options(int fd, const Keepalive& keepalive) noexcept;
 /// Before an orderly close: unsent bytes are delivered after close() instead of being cut off.
 void allow_orderly_close(int fd) noexcept;
 
+/// The socket's error that no call has reported yet, taken from it; 0: none (SO_ERROR).
+[[nodiscard]] int pending_error(int fd) noexcept;
+
 /// A non-blocking socket, bound to `source` when given (port 0: any), with the proxy's options.
 [[nodiscard]] Result<UniqueFd> make_connecting_socket(const SocketAddress& target,
                                                       const std::optional<IpAddress>& source,

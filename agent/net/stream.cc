@@ -84,10 +84,13 @@ void TcpStream::start_reading() {
               {reinterpret_cast<const std::byte*>(buffer->base), static_cast<std::size_t>(count)});
         } else {
           stream->stop_reading();
-          if (count == UV_EOF)
+          // A hang-up behind bytes is an end to libuv, whether by FIN or by reset.
+          const int error =
+              count == UV_EOF ? pending_error(stream->fd()) : static_cast<int>(-count);
+          if (error == 0)
             stream->owner_.on_eof(*stream);
           else
-            stream->owner_.on_reset(*stream, static_cast<int>(-count));
+            stream->owner_.on_reset(*stream, error);
         }
       });
 }

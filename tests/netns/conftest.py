@@ -1,6 +1,5 @@
 """Fixtures and the rules for leaving a test out: never silently, and not at all where MOORING_REQUIRE_ALL=1."""
 import os
-import pathlib
 import shutil
 
 import pytest
@@ -24,18 +23,8 @@ NEEDS = {
 }
 
 
-def known_failures():
-    """Lines "TEST: reason" of known_failures.txt: run, and told apart as xfailed in the closing line."""
-    lines = pathlib.Path(__file__).with_name("known_failures.txt").read_text().splitlines()
-    return dict(line.split(": ", 1) for line in lines if line and not line.startswith("#"))
-
-
 def pytest_collection_modifyitems(items):
-    known = known_failures()
     for item in items:
-        reason = known.get(item.name) or known.get(item.name.split("[")[0])
-        if reason:
-            item.add_marker(pytest.mark.xfail(reason=reason, strict=False))
         if item.get_closest_marker("slow") and not harness.SLOW:
             item.add_marker(pytest.mark.skip(reason="slow: set MOORING_SLOW=1"))
     # It waits for minutes that began with the first test.
