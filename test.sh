@@ -147,7 +147,7 @@ fuzz_one() {  # TARGET: runs by itself under xargs
   mkdir -p "$corpus" build/fuzz/artifacts
   [ -d "$seeds" ] || seeds=""
   # shellcheck disable=SC2086
-  if "build/fuzz/bin/$1" -max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+  if "build/$fuzz_preset/bin/$1" -max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
     -artifact_prefix="build/fuzz/artifacts/$1-" "$corpus" $seeds >"$output" 2>&1; then
     printf '%-32s %12s runs, none failed\n' "$1" "$(sed -n 's/^stat::number_of_executed_units: *//p' "$output")"
   else
@@ -157,13 +157,19 @@ fuzz_one() {  # TARGET: runs by itself under xargs
   fi
 }
 
+# Ten seconds are not worth a build of their own: the sanitizer build has the targets too.
+fuzz_preset=$([ "$full" = 1 ] && echo fuzz || echo asan)
+fuzz_options=()
+if [ "$fuzz_preset" = asan ]; then fuzz_options=("${asan_options[@]}"); fi
+
 stage_fuzz() {
   local targets
   mapfile -t targets < <(cd tests/fuzz 2>/dev/null && find . -name '*_fuzz.cc' -printf '%P\n' | sed 's|\.cc$||' | sort)
   if [ ${#targets[@]} = 0 ]; then say "there are no fuzz targets"; return 1; fi
-  quietly cmake --preset fuzz && quietly cmake --build --preset fuzz -j "$jobs" --target "${targets[@]}" || return 1
+  quietly cmake --preset "$fuzz_preset" "${fuzz_options[@]}" &&
+    quietly cmake --build --preset "$fuzz_preset" -j "$jobs" --target "${targets[@]}" || return 1
   export -f fuzz_one
-  export logs fuzz_seconds
+  export logs fuzz_seconds fuzz_preset
   printf '%s\n' "${targets[@]}" | xargs -P "$jobs" -I{} bash -c 'fuzz_one {}'
 }
 

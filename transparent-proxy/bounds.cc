@@ -162,12 +162,9 @@ std::string name_of(const OutboundTarget& target) {
 Checked<void> check_survivable(std::string_view text, const std::string& path) {
   const TomlScan scan = scan_toml(text);
   if (scan.dots > kMaxDots) return fail(Diagnostic{path, "has too many dotted keys", ""});
-  if (scan.foreign == std::string_view::npos) return {};
-  const TextPlace at = text_place(text, scan.foreign);
-  return fail(Diagnostic{fmt::format("{}:{}:{}", path, at.line, at.column),
-                         "a character outside of ASCII; it can stand in a comment or between "
-                         "quotes on one line",
-                         ""});
+  if (scan.problem == nullptr) return {};
+  const TextPlace at = text_place(text, scan.offset);
+  return fail(Diagnostic{fmt::format("{}:{}:{}", path, at.line, at.column), scan.problem, ""});
 }
 
 }  // namespace

@@ -99,10 +99,8 @@ tl::expected<Value, SyntaxError> read_toml(std::string_view text, std::uint32_t 
   if (scan.dots > kMaxDots) {
     return tl::unexpected(SyntaxError{Place{source, 1, 1}, "too many dotted keys"});
   }
-  if (scan.foreign != std::string_view::npos) {
-    return tl::unexpected(SyntaxError{place_at(text, scan.foreign, source),
-                                      "a character outside of ASCII; it can stand in a comment or "
-                                      "between quotes on one line"});
+  if (scan.problem != nullptr) {
+    return tl::unexpected(SyntaxError{place_at(text, scan.offset, source), scan.problem});
   }
   const toml::parse_result result = toml::parse(text);
   if (!result) {

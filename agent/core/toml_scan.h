@@ -11,11 +11,12 @@ struct TomlScan {
   /// Outside of strings and comments. The library nests a table for each segment of a dotted key
   /// without a bound and recurses over them: "a.a.a..." would exhaust the stack.
   std::size_t dots = 0;
-  /// The first byte beyond ASCII that is neither in a comment nor in a string of one line, or npos:
-  /// there the library's test for white space runs into a branch that it declared unreachable.
-  std::size_t foreign = std::string_view::npos;
+  /// The first thing that the library asserts cannot be there, or that runs into a branch that it
+  /// declared unreachable: a text for people, and its offset. Null: there is none.
+  const char* problem = nullptr;
+  std::size_t offset = 0;
 };
-[[nodiscard]] TomlScan scan_toml(std::string_view text) noexcept;
+[[nodiscard]] TomlScan scan_toml(std::string_view text);
 
 struct TextPlace {
   std::size_t line = 1;
