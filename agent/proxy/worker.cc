@@ -1,5 +1,8 @@
 #include "proxy/worker.h"
 
+#include <fmt/format.h>
+#include <pthread.h>
+
 #include "proxy/worker_loop.h"
 
 namespace mooring::proxy {
@@ -21,7 +24,10 @@ struct WorkerThread::Shared {
 
 WorkerThread::WorkerThread(WorkerOptions options)
     : shared_(std::make_unique<Shared>(std::move(options))),
-      thread_([this] { shared_->loop.run(); }) {}
+      thread_([this] { shared_->loop.run(); }) {
+  pthread_setname_np(thread_.native_handle(),
+                     fmt::format("worker-{}", shared_->options.index).c_str());
+}
 
 WorkerThread::~WorkerThread() {
   post(Stop{});

@@ -8,7 +8,8 @@
 
 #include <atomic>
 #include <filesystem>
-#include <set>
+#include <fstream>
+#include <map>
 
 #include "app/watchdog.h"
 #include "core/log.h"
@@ -32,11 +33,18 @@ void hang(int) {
   --hanging;
 }
 
-std::set<pid_t> threads() {
-  std::set<pid_t> found;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task"))
-    found.insert(std::stoi(entry.path().filename()));
-  return found;
+/// By number; a sanitizer's thread may begin at any time.
+std::vector<pid_t> threads_of_workers() {
+  std::map<std::string, pid_t> found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    std::getline(std::ifstream(entry.path() / "comm"), name);
+    if (name.starts_with("worker-")) found.emplace(name, std::stoi(entry.path().filename()));
+  }
+  std::vector<pid_t> in_order;
+  for (const auto& [name, thread] : found)
+    in_order.push_back(thread);
+  return in_order;
 }
 
 class WorkersTest : public ::testing::Test {
@@ -48,11 +56,8 @@ class WorkersTest : public ::testing::Test {
     struct sigaction action{};
     action.sa_handler = hang;
     ASSERT_EQ(::sigaction(SIGUSR2, &action, nullptr), 0);
-    const std::set<pid_t> before = threads();
     workers.emplace(loop, config_of(""), stats, nullptr);
-    for (const pid_t thread : threads()) {
-      if (!before.contains(thread)) worker_threads.push_back(thread);
-    }
+    worker_threads = threads_of_workers();
   }
   void TearDown() override {
     for (; stalled > 0; --stalled)
