@@ -136,18 +136,22 @@ bool covers(const IpPrefix& outer, const IpPrefix& inner) {
   return outer.length <= inner.length && outer.contains(inner.base);
 }
 
+/// Root's `closed` may not become `open`; the other way is a restriction.
+bool allows(OnAgentDeath have, OnAgentDeath wanted) {
+  return have == wanted || have == OnAgentDeath::open;
+}
+
 bool has_inbound(const InterceptConfig& config, const InboundPort& wanted) {
   return std::any_of(config.inbound.begin(), config.inbound.end(), [&](const InboundPort& have) {
-    // Root's `closed` may not become `open`; the other way is a restriction.
-    return have.port == wanted.port && (have.on_agent_death == wanted.on_agent_death ||
-                                        have.on_agent_death == OnAgentDeath::open);
+    return have.port == wanted.port && allows(have.on_agent_death, wanted.on_agent_death);
   });
 }
 
 bool has_outbound(const InterceptConfig& config, const OutboundTarget& wanted) {
   return std::any_of(
       config.outbound.begin(), config.outbound.end(), [&](const OutboundTarget& have) {
-        return have.port == wanted.port && covers(have.prefix, wanted.prefix);
+        return have.port == wanted.port && covers(have.prefix, wanted.prefix) &&
+               allows(have.on_agent_death, wanted.on_agent_death);
       });
 }
 

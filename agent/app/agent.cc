@@ -43,6 +43,7 @@ void Agent::run() {
   log::info("mooringd {} serves with {} workers", MOORING_VERSION, stats_.workers());
   watchdog_ = std::make_unique<Watchdog>(loop_, *workers_, [] { sd_notify("WATCHDOG=1"); });
   if (const Milliseconds limit = sd_watchdog_interval(); limit.count() > 0) watchdog_->start(limit);
+  if (is_stopping_) return;
   workers_->ping([this] { on_serving(); });
   loop_.run();
   log::info("mooringd ends");
@@ -92,7 +93,8 @@ void Agent::on_inputs_changed() {
 }
 
 void Agent::stop() {
-  if (std::exchange(is_stopping_, true)) return loop_.stop();  // the second time: at once
+  // The second time, or while it starts: at once.
+  if (std::exchange(is_stopping_, true) || !is_serving_) return loop_.stop();
   log::info("ending; open connections have {} ms", config_.timeouts.drain.count());
   sd_notify("STOPPING=1\nSTATUS=ending");
   // New connections go elsewhere before the listeners refuse them.
@@ -103,7 +105,7 @@ void Agent::stop() {
 }
 
 void Agent::drain() {
-  if (std::exchange(is_draining_, true) || is_stopping_) return;
+  if (!capture_ || is_stopping_ || std::exchange(is_draining_, true)) return;
   log::info("draining; open connections have {} ms", config_.timeouts.drain.count());
   tell_status();
   workers_->drain(config_.timeouts.drain, [] { log::info("drained"); });

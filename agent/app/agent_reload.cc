@@ -20,6 +20,7 @@ void Agent::hang_up() {
 
 Agent::Reloaded Agent::reload() {
   if (is_stopping_) return {{{config_state_.path, "the agent is ending", ""}}, {}};
+  if (!capture_) return {{{config_state_.path, "the agent is starting", "try again"}}, {}};
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   sd_notify(fmt::format("RELOADING=1\nMONOTONIC_USEC={}",
                         std::chrono::duration_cast<std::chrono::microseconds>(now).count()));
@@ -51,6 +52,10 @@ Agent::Reloaded Agent::reload() {
 }
 
 std::vector<Diagnostic> Agent::apply(config::AgentConfig next) {
+  const bool has_other_files = identity_files(next) != identity_files(config_);
+  if (has_other_files) {
+    if (std::vector<Diagnostic> problems = check_files(next); !problems.empty()) return problems;
+  }
   const BoundChange change = bound_change(config_, next);
   auto opened = open_bound(change.to_open, {stats_.workers(), keepalive_of(config_)});
   if (!opened) return {opened.error()};
@@ -58,7 +63,6 @@ std::vector<Diagnostic> Agent::apply(config::AgentConfig next) {
   if (auto applied = capture_->check(next); !applied) return {applied.error()};
 
   if (next.logging.level != config_.logging.level) log::set_level(next.logging.level);
-  const bool has_other_files = identity_files(next) != identity_files(config_);
   // What only a restart changes stays, so that status and the next comparison tell the truth.
   next.limits = config_.limits;
   next.admin = config_.admin;

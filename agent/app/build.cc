@@ -41,6 +41,14 @@ Checked<std::unique_ptr<Agent>> Agent::build(const std::string& config_file,
   if (!access_log) return fail(access_log.error());
   agent->access_log_ = std::move(*access_log);
 
+  const auto on_signal = [raw = agent.get()](int number, void (Agent::*action)()) {
+    raw->signals_.push_back(
+        std::make_unique<SignalWatch>(raw->loop_, number, [raw, action] { (raw->*action)(); }));
+  };
+  on_signal(SIGTERM, &Agent::stop);
+  on_signal(SIGINT, &Agent::stop);
+  on_signal(SIGHUP, &Agent::hang_up);
+
   agent->server_ = std::make_unique<admin::Server>(agent->loop_, agent->handlers());
   auto admin_socket = admin::listen_unix(settings.admin.socket);
   if (!admin_socket) return fail(cannot_listen(settings.admin.socket, admin_socket.error()));
@@ -71,14 +79,6 @@ Checked<std::unique_ptr<Agent>> Agent::build(const std::string& config_file,
           [raw = agent.get()] { raw->tell_status(); }});
   if (auto started = agent->capture_->start(settings, agent->names_.names()); !started)
     return fail(started.error());
-
-  const auto on_signal = [raw = agent.get()](int number, void (Agent::*action)()) {
-    raw->signals_.push_back(
-        std::make_unique<SignalWatch>(raw->loop_, number, [raw, action] { (raw->*action)(); }));
-  };
-  on_signal(SIGTERM, &Agent::stop);
-  on_signal(SIGINT, &Agent::stop);
-  on_signal(SIGHUP, &Agent::hang_up);
   return agent;
 }
 

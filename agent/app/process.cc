@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "capture_client/intercept_config.h"
 #include "core/file.h"
 
 namespace mooring::app {
@@ -56,7 +57,7 @@ void prepare_process() noexcept {
 
 std::size_t worker_count(const config::Limits& limits) {
   if (limits.workers > 0) return limits.workers;
-  return cpus_by_quota(cpus_by_affinity());
+  return std::min<std::size_t>(cpus_by_quota(cpus_by_affinity()), capture_client::kMaxWorkers);
 }
 
 std::size_t allocated_bytes() noexcept {

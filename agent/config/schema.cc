@@ -150,7 +150,7 @@ constexpr std::array kTls{
 
 constexpr std::array kLimits{
     option<Number, &Limits::workers>(
-        "workers", "Worker threads; 0: as many as the CPU quota", {0, 1024}),
+        "workers", "Worker threads; 0: as many as the CPU quota, 60 at most", {0, 60}),
     option<Number, &Limits::connections>("connections", "Open connections", {1, 10'000'000}),
     option<Number, &Limits::handshakes>(
         "handshakes", "TLS handshakes in flight; who comes beyond waits", {1, 1'000'000}),

@@ -14,9 +14,6 @@ namespace mooring {
 using Bytes = std::span<const std::byte>;
 
 inline constexpr std::size_t kChunkBytes = 16 * 1024;
-/// A direction pauses its source above the high mark and resumes it at the low one.
-inline constexpr std::size_t kHighWaterBytes = 256 * 1024;
-inline constexpr std::size_t kLowWaterBytes = 64 * 1024;
 
 struct Chunk {
   std::array<std::byte, kChunkBytes> bytes;

@@ -1,4 +1,5 @@
-// Messages to the thread of one loop, in order. The only place with a mutex.
+// Messages to the thread of one loop, in order. One of two places with a mutex; the other is
+// proxy/upstream_state.h.
 #pragma once
 
 #include <functional>

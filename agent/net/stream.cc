@@ -115,7 +115,6 @@ void TcpStream::write(Bytes bytes) {
   }
   if (!queue_) queue_ = std::make_unique<ByteQueue>(pool_.chunks);
   queue_->push(bytes);
-  if (queue_->size() >= kHighWaterBytes) was_high_ = true;
   if (!writing_) flush();
 }
 
@@ -160,10 +159,7 @@ void TcpStream::on_flushed(int status) {
     handle_->write.reset();
     if (close_write_wanted_) close_write();
   }
-  if (was_high_ && queued() <= kLowWaterBytes) {
-    was_high_ = false;
-    owner_.on_drained(*this);
-  }
+  if (is_empty) owner_.on_drained(*this);
 }
 
 void TcpStream::close_write() {

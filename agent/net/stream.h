@@ -34,8 +34,8 @@ class TcpStream {
     virtual void on_bytes(TcpStream& stream, Bytes bytes) = 0;    // valid during the call
     virtual void on_eof(TcpStream& stream) = 0;
     virtual void on_reset(TcpStream& stream, int error) = 0;  // errno of a failed read or write
-    virtual void on_drained(TcpStream& stream) = 0;           // the queue fell to the low mark
-    virtual void on_write_closed(TcpStream& stream) = 0;      // everything was sent, and the FIN
+    virtual void on_drained(TcpStream& stream) = 0;       // the kernel has taken all of the queue
+    virtual void on_write_closed(TcpStream& stream) = 0;  // everything was sent, and the FIN
 
    protected:
     ~Owner() = default;
@@ -77,7 +77,6 @@ class TcpStream {
   std::size_t in_write_ = 0;  // bytes of the uv_write under way
   bool reading_ = false;
   bool writing_ = false;  // an uv_write is under way
-  bool was_high_ = false;
   bool close_write_wanted_ = false;
 };
 

@@ -19,8 +19,10 @@ void Conn::begin(UniqueFd fd, SocketKind kind, const std::string& bound) {
   }
   if (!gathered) return finish(CloseReason::self_call);
   if (worker_.is_draining()) return finish(CloseReason::draining);
-  if (worker_.connections() > worker_.options().max_connections)
+  if (worker_.connections() > worker_.options().max_connections) {
+    if (cluster_stats_ != nullptr) cluster_stats_->upstream_cx_overflow.add();
     return finish(CloseReason::connection_limit);
+  }
   if (!cluster_) return finish(CloseReason::no_route);
   is_inbound() ? begin_inbound() : begin_outbound();
 }
@@ -82,15 +84,12 @@ void Conn::begin_outbound() {
 }
 
 void Conn::begin_inbound() {
-  const bool has_identity = worker_.server_tls() != nullptr;
   switch (listener_->tls) {
     case DownstreamTls::none:
       return connect_upstream();
     case DownstreamTls::strict:
-      if (!has_identity) return finish(CloseReason::no_identity);
       return start_server_handshake({});
     case DownstreamTls::permissive:
-      if (!has_identity) return connect_upstream();
       phase_ = Phase::peeking;
       // A client that speaks first may take its time; a server that does must not wait for a silent
       // client.
@@ -114,7 +113,15 @@ void Conn::peek(Bytes bytes) {
   if (hello.kind != tls::FirstBytes::need_more) become_plain();
 }
 
+bool Conn::is_strict_now() const {
+  const snapshot::Snapshot& snapshot = worker_.snapshot();
+  const std::size_t position = snapshot.find_listener(listener_->name);
+  return position != snapshot::kNoMatch &&
+         snapshot.listeners[position]->tls == DownstreamTls::strict;
+}
+
 void Conn::become_plain() {
+  if (is_strict_now()) return finish(CloseReason::plaintext_refused);
   clear_deadline();
   downstream_.tcp->stop_reading();
   watches_late_tls_ = listener_->server_first && (!early_ || early_->empty());

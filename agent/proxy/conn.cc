@@ -1,5 +1,6 @@
 #include "proxy/conn.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -13,6 +14,12 @@ namespace mooring::proxy {
 
 using observe::CloseReason;
 
+namespace {
+
+constexpr std::uint64_t kFarthestDeadlineMs = 60'000;
+
+}  // namespace
+
 Conn::Conn(WorkerLoop& worker, std::uint64_t id) : worker_(worker), id_(id) {}
 
 Conn::~Conn() {
@@ -20,11 +27,13 @@ Conn::~Conn() {
 }
 
 void Conn::set_deadline(Milliseconds after) {
-  deadline_ms_ = worker_.loop().now_ms() + static_cast<std::uint64_t>(after.count());
-  // An entry that comes up earlier looks again.
-  if (queued_deadline_ms_ != 0 && queued_deadline_ms_ <= deadline_ms_) return;
-  queued_deadline_ms_ = deadline_ms_;
-  worker_.deadlines().add(deadline_ms_, id_);
+  const std::uint64_t now = worker_.loop().now_ms();
+  deadline_ms_ = now + static_cast<std::uint64_t>(after.count());
+  // An entry that comes up earlier looks again. None is far off: it outlives its connection.
+  const std::uint64_t due = std::min(deadline_ms_, now + kFarthestDeadlineMs);
+  if (queued_deadline_ms_ != 0 && queued_deadline_ms_ <= due) return;
+  queued_deadline_ms_ = due;
+  worker_.deadlines().add(due, id_);
 }
 
 void Conn::touch() noexcept {
@@ -60,24 +69,60 @@ void Conn::on_deadline() {
   }
 }
 
+bool Conn::is_trusted_by(const snapshot::Snapshot& snapshot, const tls::PeerInfo& peer) const {
+  if (!snapshot.material || snapshot.material == material_) return true;
+  const auto bundle = snapshot.material->bundles.find(peer.trust_domain);
+  return bundle != snapshot.material->bundles.end() && bundle->second.contains(peer.trust_anchor);
+}
+
+bool Conn::is_expected_by(const snapshot::Snapshot& snapshot,
+                          std::size_t listener,
+                          const std::string& peer) const {
+  const std::size_t at = snapshot.cluster_of_listener[listener];
+  if (at == snapshot::kNoMatch) return true;  // nobody is called there any more
+  const snapshot::Cluster& cluster = *snapshot.clusters[at];
+  return !cluster.mtls || snapshot.clusters[at] == cluster_ ||
+         std::any_of(cluster.expected_peers.begin(),
+                     cluster.expected_peers.end(),
+                     [&](const auto& pattern) { return policy::matches(pattern, peer); });
+}
+
 void Conn::recheck(const snapshot::Snapshot& snapshot) {
+  if (phase_ == Phase::closing || !listener_) return;
   const Side& secured = is_inbound() ? downstream_ : upstream_;
-  if (phase_ == Phase::closing || !secured.tls || !secured.tls->is_established()) return;
-  const tls::PeerInfo& peer = secured.tls->peer();
-  if (snapshot.material && snapshot.material != material_) {
-    const auto bundle = snapshot.material->bundles.find(peer.trust_domain);
-    if (bundle == snapshot.material->bundles.end() || !bundle->second.contains(peer.trust_anchor)) {
-      return finish(CloseReason::trust_removed);
-    }
-  }
-  if (!is_inbound()) return;
   const std::size_t position = snapshot.find_listener(listener_->name);
-  if (position == snapshot::kNoMatch || snapshot.listeners[position] == listener_) return;
+  if (!secured.tls) {
+    const bool is_served = phase_ == Phase::connecting || phase_ == Phase::relaying;
+    if (is_inbound() && is_served && is_strict_now()) finish(CloseReason::policy_changed);
+    return;
+  }
+  if (!secured.tls->is_established()) return;  // asked again when it is
+  const tls::PeerInfo& peer = secured.tls->peer();
+  if (!is_trusted_by(snapshot, peer)) return finish(CloseReason::trust_removed);
+  if (position == snapshot::kNoMatch) return;
+  if (!is_inbound()) {
+    if (!is_expected_by(snapshot, position, peer.spiffe_id)) finish(CloseReason::policy_changed);
+    return;
+  }
+  if (snapshot.listeners[position] == listener_) return;
   policy::Verdict verdict =
       policy::authorize(snapshot.listeners[position]->authorization, peer.spiffe_id);
   if (verdict.allowed) return;
   rule_ = std::move(verdict.rule);
   finish(CloseReason::policy_changed);
+}
+
+void Conn::look_for_resets() {
+  if (phase_ != Phase::relaying && phase_ != Phase::awaiting_slot) return;
+  for (Side* side : {&downstream_, &upstream_}) {
+    if (!side->tcp || side->tcp->is_reading()) continue;
+    if (const int error = net::pending_error(side->tcp->fd()); error != 0)
+      return on_reset(*side->tcp, error);
+  }
+}
+
+void Conn::make_room() {
+  finish(CloseReason::handshake_timeout, "others waited for its place");
 }
 
 void Conn::finish(CloseReason reason, std::string detail) {
@@ -147,7 +192,7 @@ observe::AccessRecord Conn::record(CloseReason reason, std::string detail) const
 
 void Conn::enter_handshake() {
   counts_as_handshake_ = true;
-  worker_.enter_handshake(handshake_role());
+  worker_.enter_handshake(handshake_role(), id_);
   set_deadline(worker_.options().handshake_timeout);
 }
 
@@ -179,8 +224,9 @@ void Conn::on_connected(net::TcpStream&, int error) {
   if (phase_ != Phase::connecting) return;
   if (error != 0) return on_connect_failed(error);
   if (const auto local = net::local_address(upstream_.tcp->fd())) upstream_local_ = *local;
-  if (tried_.size() > 1 || cluster_->endpoints.size() > 1)
-    worker_.upstreams().succeeded(cluster_->name, upstream_remote_);
+  if (cluster_->endpoints.size() > 1 &&
+      worker_.upstreams().succeeded(cluster_->name, upstream_remote_))
+    worker_.publish_membership(*cluster_);
   worker_.upstreams().opened(cluster_->name, upstream_remote_);
   upstream_counted_ = true;
   cluster_stats_->upstream_cx_total.add();
@@ -221,6 +267,11 @@ void Conn::on_eof(net::TcpStream& stream) {
       return finish(CloseReason::upstream_reset, "the peer ended the handshake");
     case Phase::relaying: {
       if (side.read_ended) return;
+      if (watches_late_tls_ && &side == &downstream_) {  // it has said all that it will
+        watches_late_tls_ = false;
+        deliver(downstream_, upstream_, take_held());
+        if (phase_ != Phase::relaying) return;
+      }
       if (side.tls && side.tls->feed_eof().failure != tls::Failure::none)
         return finish(CloseReason::truncated);
       return end_stream(side, &side == &downstream_ ? upstream_ : downstream_);

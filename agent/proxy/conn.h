@@ -48,6 +48,11 @@ class Conn final : public net::TcpStream::Owner {
   void on_handshake_turn();
   /// A new snapshot is in force: is this connection still allowed, and its peer still trusted?
   void recheck(const snapshot::Snapshot& snapshot);
+  /// Now and then: a reset of a peer that nothing is read from is not seen otherwise.
+  void look_for_resets();
+  /// Gives up its TLS handshake, so that another peer gets its turn.
+  void make_room();
+  [[nodiscard]] bool is_in_handshake() const noexcept { return counts_as_handshake_; }
   /// Ends the connection. The first call counts.
   void finish(observe::CloseReason reason, std::string detail = {});
 
@@ -74,6 +79,7 @@ class Conn final : public net::TcpStream::Owner {
   void begin_outbound();
   void peek(Bytes bytes);
   void become_plain();
+  [[nodiscard]] bool is_strict_now() const;
 
   // handshake.cc
   void start_server_handshake(Bytes first);
@@ -93,6 +99,7 @@ class Conn final : public net::TcpStream::Owner {
   // relay.cc
   void start_relay();
   void receive(Side& side, Bytes bytes);
+  void watch_for_late_tls(Bytes bytes);
   void deliver(Side& from, Side& to, Bytes plain);
   void end_stream(Side& from, Side& to);
   void finish_if_done();
@@ -106,6 +113,11 @@ class Conn final : public net::TcpStream::Owner {
   [[nodiscard]] HandshakeRole handshake_role() const noexcept {
     return is_inbound() ? HandshakeRole::server : HandshakeRole::client;
   }
+  [[nodiscard]] bool is_trusted_by(const snapshot::Snapshot& snapshot,
+                                   const tls::PeerInfo& peer) const;
+  [[nodiscard]] bool is_expected_by(const snapshot::Snapshot& snapshot,
+                                    std::size_t listener,
+                                    const std::string& peer) const;
   void enter_handshake();
   void leave_handshake();
   void hold(Bytes bytes);
@@ -119,8 +131,8 @@ class Conn final : public net::TcpStream::Owner {
   const std::uint64_t id_;
   Phase phase_ = Phase::connecting;
   bool counts_as_handshake_ = false;
-  bool watches_late_tls_ =
-      false;  // plain text on a server-first permissive port: no byte has come yet
+  // Plain text on a server-first permissive port: what the client says first is not known yet.
+  bool watches_late_tls_ = false;
   bool upstream_counted_ = false;
 
   std::uint64_t generation_ = 0;  // of the snapshot that the parts below are from

@@ -31,7 +31,7 @@ std::optional<IpAddress> source_for(const snapshot::Cluster& cluster,
                                     const SocketAddress& dialled) {
   if (!cluster.local || !target.ip.is_loopback()) return std::nullopt;
   if (target.ip.is_v4()) return IpAddress::v4(0x7f000006);
-  if (!dialled.ip.is_v4() && !dialled.ip.is_loopback()) return dialled.ip;
+  if (!dialled.ip.is_v4()) return dialled.ip;
   return std::nullopt;
 }
 
@@ -60,8 +60,12 @@ void Conn::try_next_endpoint() {
   if (target.port == worker_.options().outbound_port && target.ip.is_loopback())
     return finish(CloseReason::self_call);
   if (listener_->bind && target == downstream_local_) return finish(CloseReason::self_call);
-  auto fd = net::make_connecting_socket(
-      target, source_for(*cluster_, target, downstream_local_), worker_.options().keepalive);
+  const auto source = source_for(*cluster_, target, downstream_local_);
+  if (cluster_->local && target.ip.is_loopback() && !source) {
+    return finish(CloseReason::no_endpoint,
+                  "called over IPv4, the application on [::1] would take the caller for this host");
+  }
+  auto fd = net::make_connecting_socket(target, source, worker_.options().keepalive);
   if (!fd) return finish(CloseReason::out_of_resources, describe(fd.error()));
   if (upstream_.tcp) upstream_.tcp->close(false);
   retired_stream_ = std::move(upstream_.tcp);  // we may be in its callback

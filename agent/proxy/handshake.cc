@@ -45,6 +45,8 @@ std::vector<tls::PeerMatcher> matchers_from(const std::vector<config::SpiffePatt
 }  // namespace
 
 void Conn::start_server_handshake(Bytes first) {
+  // A reload may have taken the identity away since the connection began.
+  if (worker_.server_tls() == nullptr) return finish(CloseReason::no_identity);
   if (worker_.handshakes_full(HandshakeRole::server)) {
     hold(first);
     phase_ = Phase::awaiting_slot;
@@ -52,6 +54,7 @@ void Conn::start_server_handshake(Bytes first) {
     downstream_.tcp->stop_reading();
     return worker_.wait_for_slot(HandshakeRole::server, id_);
   }
+  material_ = worker_.snapshot().material;
   auto session = worker_.server_tls()->make_server();
   if (!session) return finish(CloseReason::out_of_resources, describe(session.error()));
   downstream_.tls = std::move(*session);
@@ -119,6 +122,9 @@ void Conn::on_handshake_done(Side& side) {
   leave_handshake();
   clear_deadline();
   expected_peers_.clear();
+  // What came into force during the handshake counts.
+  recheck(worker_.snapshot());
+  if (phase_ == Phase::closing) return;
   const bool resumed = side.tls->peer().resumed;
   if (&side == &upstream_) {
     cluster_stats_->ssl_handshake.add();

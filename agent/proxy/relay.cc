@@ -10,6 +10,14 @@ namespace mooring::proxy {
 
 using observe::CloseReason;
 
+namespace {
+
+// What one read brought for this side, encrypted, may wait; beyond that are answers to a peer that
+// keeps asking without reading (RFC 8446 §4.6.3).
+constexpr std::size_t kMaxUnreadBytes = 2 * net::StreamPool::kReadBytes;
+
+}  // namespace
+
 void Conn::start_relay() {
   phase_ = Phase::relaying;
   connect_done_ms_ = worker_.loop().now_ms();
@@ -40,15 +48,14 @@ void Conn::receive(Side& side, Bytes bytes) {
   touch();
   Side& other = &side == &downstream_ ? upstream_ : downstream_;
   if (!side.tls) {
-    if (watches_late_tls_ && &side == &downstream_) {
-      watches_late_tls_ = false;
-      if (tls::inspect_client_hello(bytes).is_mesh) return finish(CloseReason::late_tls);
-    }
+    if (watches_late_tls_ && &side == &downstream_) return watch_for_late_tls(bytes);
     return deliver(side, other, bytes);
   }
   for (Bytes input = bytes;;) {
     const tls::Step step = side.tls->feed(input);
     side.tcp->write(step.to_peer);
+    if (!step.to_peer.empty() && side.tcp->queued() > kMaxUnreadBytes)
+      return finish(CloseReason::handshake_failed, "the peer asks for new keys and reads nothing");
     if (!step.plain.empty()) deliver(side, other, step.plain);
     if (phase_ != Phase::relaying) return;
     if (step.failure != tls::Failure::none) {
@@ -62,6 +69,18 @@ void Conn::receive(Side& side, Bytes bytes) {
     if (!step.more) return;
     input = {};
   }
+}
+
+// A ClientHello may come in pieces; until it is known not to be the mesh's, none of it goes on.
+void Conn::watch_for_late_tls(Bytes bytes) {
+  hold(bytes);
+  const std::vector<std::byte> first = take_held();
+  const tls::ClientHello hello = tls::inspect_client_hello(first);
+  if (hello.is_mesh) return finish(CloseReason::late_tls);
+  const bool may_become_one = hello.kind == tls::FirstBytes::need_more;
+  if (may_become_one && first.size() <= tls::kMaxClientHelloBytes) return hold(first);
+  watches_late_tls_ = false;
+  deliver(downstream_, upstream_, first);
 }
 
 void Conn::deliver(Side& from, Side& to, Bytes plain) {
@@ -85,7 +104,8 @@ void Conn::deliver(Side& from, Side& to, Bytes plain) {
       to.tcp->write(step.to_peer);
     }
   }
-  if (to.tcp->queued() >= kHighWaterBytes) from.tcp->stop_reading();
+  // The kernel has not taken all: no more is read until it has. It still has enough to send.
+  if (to.tcp->queued() > 0) from.tcp->stop_reading();
 }
 
 void Conn::end_stream(Side& from, Side& to) {

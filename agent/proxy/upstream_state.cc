@@ -71,11 +71,12 @@ void UpstreamState::failed(const snapshot::Cluster& cluster,
   known.ejected_until_ms.set(now_ms + span);
 }
 
-void UpstreamState::succeeded(const std::string& cluster, const SocketAddress& endpoint) {
+bool UpstreamState::succeeded(const std::string& cluster, const SocketAddress& endpoint) {
   Endpoint& known = state(cluster, endpoint);
-  if (known.failures_in_a_row == 0) return;
+  if (known.failures_in_a_row == 0) return false;
   known.failures_in_a_row = 0;
   known.ejected_until_ms.set(0);
+  return true;
 }
 
 std::size_t UpstreamState::ejected(const snapshot::Cluster& cluster, std::uint64_t now_ms) const {

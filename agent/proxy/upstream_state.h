@@ -35,7 +35,8 @@ class UpstreamState {
   void failed(const snapshot::Cluster& cluster,
               const SocketAddress& endpoint,
               std::uint64_t now_ms);
-  void succeeded(const std::string& cluster, const SocketAddress& endpoint);
+  /// True if it was ejected, or had been since it was last connected.
+  bool succeeded(const std::string& cluster, const SocketAddress& endpoint);
   [[nodiscard]] std::size_t ejected(const snapshot::Cluster& cluster, std::uint64_t now_ms) const;
   /// From any thread.
   [[nodiscard]] EndpointState look(const std::string& cluster,

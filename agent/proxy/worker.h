@@ -90,6 +90,7 @@ struct WorkerOptions {
   std::uint32_t max_handshakes = 1000;
   Milliseconds handshake_timeout{10000};
   Milliseconds peek_timeout{100};
+  Milliseconds look_around{15000};  // for what no event tells
   net::Keepalive keepalive;
   std::uint16_t outbound_port = 15001;
   std::uint16_t inbound_port = 15006;

@@ -21,10 +21,15 @@ WorkerLoop::WorkerLoop(Loop& loop, net::StreamPool& pool, const WorkerOptions& o
       handshake_turn_(loop, [this] { run_handshake_turn(); }),
       reaper_(loop, [this] { retired_.clear(); }),
       rechecker_(loop, [this] { recheck_some(); }),
-      drain_timer_(loop, [this] {
-        end_all(CloseReason::draining);
-        if (options_.to_control) options_.to_control(Drained{options_.index});
-      }) {}
+      drain_timer_(loop,
+                   [this] {
+                     end_all(CloseReason::draining);
+                     if (options_.to_control) options_.to_control(Drained{options_.index});
+                   }),
+      look_around_timer_(loop, [this] { look_around(); }),
+      room_timer_(loop, [this] { make_room(); }) {
+  look_around_timer_.start(options.look_around, options.look_around);
+}
 
 WorkerLoop::~WorkerLoop() = default;
 
@@ -56,9 +61,7 @@ void WorkerLoop::use(UseSnapshot message) {
     publish_membership(*cluster);
   upstreams_.prune(*snapshot_);
   if (old) {
-    to_recheck_.clear();
-    for (const auto& [id, conn] : conns_)
-      to_recheck_.push_back(id);
+    to_recheck_ = open_connections();
     if (!to_recheck_.empty()) rechecker_.start(Milliseconds(0));
     if (options_.to_control) options_.to_control(SnapshotReleased{std::move(old)});
   }
@@ -132,8 +135,12 @@ void WorkerLoop::accept(UniqueFd fd, SocketKind kind, const std::string& bound) 
   started.begin(std::move(fd), kind, bound);
 }
 
-void WorkerLoop::enter_handshake(HandshakeRole role) {
+void WorkerLoop::enter_handshake(HandshakeRole role, std::uint64_t conn) {
   gate_.enter(role);
+  if (role == HandshakeRole::server) {
+    server_handshakes_.push_back({conn, loop_.now_ms()});
+    make_room();
+  }
   options_.stats->handshakes_active.set(gate_.active());
   rest_if_full();
 }
@@ -177,6 +184,32 @@ void WorkerLoop::run_handshake_turn() {
   expect_handshake_turn();
 }
 
+void WorkerLoop::look_around() {
+  if (!snapshot_) return;
+  for (const std::uint64_t id : open_connections()) {
+    if (const auto found = conns_.find(id); found != conns_.end()) found->second->look_for_resets();
+  }
+  for (const auto& cluster : snapshot_->clusters)
+    publish_membership(*cluster);  // an ejection ends by itself
+}
+
+// Peers that begin a handshake and do not go on must not keep all others out: while the places are
+// taken, the oldest one gives up its own.
+void WorkerLoop::make_room() {
+  while (!server_handshakes_.empty()) {
+    const Begun oldest = server_handshakes_.front();
+    const auto found = conns_.find(oldest.conn);
+    const bool is_under_way = found != conns_.end() && found->second->is_in_handshake();
+    if (is_under_way) {
+      if (!is_resting_) return;
+      const std::uint64_t due = oldest.at_ms + kHandshakePatienceMs;
+      if (due > loop_.now_ms()) return room_timer_.start(Milliseconds(due - loop_.now_ms()));
+    }
+    server_handshakes_.pop_front();
+    if (is_under_way) return found->second->make_room();
+  }
+}
+
 // Peers wait in the kernel's queue then. Applications of this host are not held up: not all of what
 // they call needs a handshake, and those calls that do wait in the gate.
 void WorkerLoop::rest_if_full() {
@@ -186,6 +219,7 @@ void WorkerLoop::rest_if_full() {
   for (Socket& socket : sockets_) {
     if (socket.is_inbound) full ? socket.listener->rest() : socket.listener->resume();
   }
+  make_room();
   if (!full) return;
   options_.stats->accept_paused.add();
   log::warn("accepting from peers rests: {} TLS handshakes are under way worker={}",
@@ -226,12 +260,16 @@ void WorkerLoop::drain(Milliseconds deadline) {
   drain_timer_.start(conns_.empty() ? Milliseconds(0) : deadline);
 }
 
-void WorkerLoop::end_all(CloseReason reason) {
+std::vector<std::uint64_t> WorkerLoop::open_connections() const {
   std::vector<std::uint64_t> ids;
   ids.reserve(conns_.size());
   for (const auto& [id, conn] : conns_)
     ids.push_back(id);
-  for (const std::uint64_t id : ids) {
+  return ids;
+}
+
+void WorkerLoop::end_all(CloseReason reason) {
+  for (const std::uint64_t id : open_connections()) {
     if (const auto found = conns_.find(id); found != conns_.end()) found->second->finish(reason);
   }
 }

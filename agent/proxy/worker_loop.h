@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <list>
+#include <deque>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -46,7 +46,7 @@ class WorkerLoop {
   [[nodiscard]] bool handshakes_full(HandshakeRole role) const noexcept {
     return gate_.is_full(role);
   }
-  void enter_handshake(HandshakeRole role);
+  void enter_handshake(HandshakeRole role, std::uint64_t conn);
   void leave_handshake(HandshakeRole role);
   [[nodiscard]] bool take_handshake_step();
   void wait_for_step(std::uint64_t conn);
@@ -61,13 +61,18 @@ class WorkerLoop {
 
  private:
   static constexpr std::size_t kRechecksPerTurn = 256;
+  /// Where others wait, a handshake has this long: peers that mean it need less.
+  static constexpr std::uint64_t kHandshakePatienceMs = 1000;
 
   void use(UseSnapshot message);
   void make_contexts();
   void add(AddSocket message);
   void accept(UniqueFd fd, SocketKind kind, const std::string& bound);
   void recheck_some();
+  [[nodiscard]] std::vector<std::uint64_t> open_connections() const;
+  void look_around();
   void rest_if_full();
+  void make_room();
   void expect_handshake_turn();
   void run_handshake_turn();
   void drain(Milliseconds deadline);
@@ -97,6 +102,11 @@ class WorkerLoop {
   std::vector<std::uint64_t> to_recheck_;
   std::uint64_t next_id_ = 1;
   HandshakeGate gate_;
+  struct Begun {
+    std::uint64_t conn = 0;
+    std::uint64_t at_ms = 0;
+  };
+  std::deque<Begun> server_handshakes_;  // oldest first; some of them have ended
   bool turn_expected_ = false;
   bool is_resting_ = false;
   bool draining_ = false;
@@ -104,6 +114,8 @@ class WorkerLoop {
   Timer reaper_;
   Timer rechecker_;
   Timer drain_timer_;
+  Timer look_around_timer_;
+  Timer room_timer_;
 };
 
 }  // namespace mooring::proxy

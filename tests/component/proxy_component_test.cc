@@ -23,6 +23,12 @@ using test::send_all;
 
 class ProxyTest : public testing::Test, protected test::ProxyPair {};
 
+/// Whose server gives its peers long to finish a handshake.
+class PatientProxyTest : public testing::Test, protected test::ProxyPair {
+ protected:
+  PatientProxyTest() : ProxyPair(Milliseconds(20000)) {}
+};
+
 TEST_F(ProxyTest, RelaysBothWaysAndKeepsHalfClose) {
   start();
   const UniqueFd caller = connect_to(outbound_address_);
@@ -176,6 +182,86 @@ TEST_F(ProxyTest, PermissiveServerFirstDoesNotWaitForASilentClient) {
   EXPECT_EQ(::recv(caller.get(), block, 5, MSG_WAITALL), 5);
 }
 
+TEST_F(ProxyTest, PermissiveWithoutAnIdentityHandsNoMeshTlsToTheApplication) {
+  service_.tls = snapshot::DownstreamTls::permissive;
+  start(ca_.material(kWeb), nullptr);
+  const UniqueFd caller = connect_to(inbound_address_);
+  send_all(caller.get(), test::MeshClient(ca_.material(kWeb)).hello());
+  EXPECT_EQ(read_all(caller.get()), "RESET");
+  EXPECT_EQ(server_.log().wait_for(0).reason, CloseReason::no_identity);
+}
+
+TEST_F(ProxyTest, LateMeshTlsInPiecesNeverReachesTheApplication) {
+  service_.tls = snapshot::DownstreamTls::permissive;
+  service_.server_first = true;
+  start();
+  const UniqueFd caller = connect_to(inbound_address_);
+  const UniqueFd served = accept_on(app_.get());  // the peek is over
+  ASSERT_TRUE(served.valid());
+  const std::string hello = test::MeshClient(ca_.material(kWeb)).hello();
+  send_all(caller.get(), std::string_view(hello).substr(0, 50));
+  send_all(served.get(), "x");
+  char one = 0;
+  EXPECT_EQ(::recv(caller.get(), &one, 1, 0), 1);  // so much time has passed
+  send_all(caller.get(), std::string_view(hello).substr(50));
+  EXPECT_EQ(read_all(caller.get()), "RESET");
+  EXPECT_EQ(read_all(served.get()), "RESET");
+  EXPECT_EQ(server_.log().wait_for(0).reason, CloseReason::late_tls);
+}
+
+TEST_F(ProxyTest, WhatLooksLikeTlsForAWhileGoesOnAsItIs) {
+  service_.tls = snapshot::DownstreamTls::permissive;
+  service_.server_first = true;
+  start();
+  const UniqueFd caller = connect_to(inbound_address_);
+  const UniqueFd served = accept_on(app_.get());
+  ASSERT_TRUE(served.valid());
+  send_all(caller.get(), "\x16\x03");
+  ::shutdown(caller.get(), SHUT_WR);
+  EXPECT_EQ(read_all(served.get()), "\x16\x03");
+}
+
+TEST_F(ProxyTest, SeesTheResetOfACallerThatNothingIsReadFrom) {
+  start();
+  UniqueFd caller = connect_to(outbound_address_);
+  const UniqueFd served = accept_on(app_.get());  // which reads nothing
+  const std::string block(1U << 20U, 'x');
+  const timeval limit{1, 0};
+  ::setsockopt(caller.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  while (::send(caller.get(), block.data(), block.size(), MSG_NOSIGNAL) > 0) {
+  }
+  const linger reset{1, 0};
+  ::setsockopt(caller.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  caller.reset();
+  EXPECT_EQ(client_.log().wait_for(0).reason, CloseReason::downstream_reset);
+}
+
+TEST_F(ProxyTest, EndsPlainConnectionsWhenAServiceBecomesStrict) {
+  service_.tls = snapshot::DownstreamTls::permissive;
+  const auto db = ca_.material(kDb);
+  start(ca_.material(kWeb), db);
+  const UniqueFd plain = connect_to(inbound_address_);
+  send_all(plain.get(), "hi");
+  const UniqueFd served = accept_on(app_.get());
+  ASSERT_TRUE(served.valid());
+  service_.tls = snapshot::DownstreamTls::strict;
+  use_server(db);
+  EXPECT_EQ(read_all(plain.get()), "RESET");
+  EXPECT_EQ(server_.log().wait_for(0).reason, CloseReason::policy_changed);
+}
+
+TEST_F(ProxyTest, EndsCallsToAServerThatIsNotExpectedAnyMore) {
+  const auto web = ca_.material(kWeb);
+  start(web, ca_.material(kDb));
+  const UniqueFd caller = connect_to(outbound_address_);
+  const UniqueFd served = accept_on(app_.get());
+  ASSERT_TRUE(served.valid());
+  upstream_.expected_peers = {{"spiffe://shop.test/other", false}};
+  use_client(web);
+  EXPECT_EQ(read_all(caller.get()), "RESET");
+  EXPECT_EQ(client_.log().wait_for(0).reason, CloseReason::policy_changed);
+}
+
 TEST_F(ProxyTest, EndsOpenConnectionsThatANewPolicyDenies) {
   const auto db = ca_.material(kDb);
   start(ca_.material(kWeb), db);
@@ -197,6 +283,37 @@ TEST_F(ProxyTest, PeersBeyondTheHandshakeLimitWaitUntilAStalledOneIsGone) {
   ASSERT_TRUE(served.valid());
   for (std::uint32_t i = 0; i < kMaxHandshakes; ++i)
     EXPECT_EQ(server_.log().wait_for(i).reason, CloseReason::handshake_timeout);
+}
+
+TEST_F(PatientProxyTest, PeersThatStallAHandshakeMakeRoomForOthers) {
+  start();
+  std::vector<UniqueFd> silent;
+  for (std::uint32_t i = 0; i < 3 * kMaxHandshakes; ++i)
+    silent.push_back(connect_to(inbound_address_));
+  const UniqueFd caller = connect_to(outbound_address_);
+  const UniqueFd served = accept_on(app_.get());
+  ASSERT_TRUE(served.valid()) << "long before the handshakes' timeout";
+  EXPECT_EQ(server_.log().wait_for(0).reason, CloseReason::handshake_timeout);
+}
+
+TEST_F(PatientProxyTest, AnAnchorRemovedDuringTheHandshakeVerifiesNobody) {
+  const test::TestCa next("shop.test");
+  start();
+  const UniqueFd caller = connect_to(inbound_address_);
+  test::MeshClient client(ca_.material(kWeb));
+  send_all(caller.get(), client.hello());
+  std::string answer;
+  while (answer.empty()) {
+    char block[65536];
+    const ssize_t got = ::recv(caller.get(), block, sizeof block, 0);
+    ASSERT_GT(got, 0);
+    answer = client.feed({block, static_cast<std::size_t>(got)});
+  }
+  use_server(next.material(kDb));
+  ASSERT_TRUE(server_.wait_for_release());
+  send_all(caller.get(), answer);
+  EXPECT_TRUE(read_all(caller.get()).ends_with("RESET"));
+  EXPECT_EQ(server_.log().wait_for(0).reason, CloseReason::trust_removed);
 }
 
 TEST_F(ProxyTest, ServesABurstOfCallersWithoutRefusingOne) {

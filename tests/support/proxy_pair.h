@@ -6,14 +6,17 @@
 #include <csignal>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "core/fd.h"
 #include "proxy/worker.h"
 #include "snapshot/build.h"
 #include "support/pki.h"
+#include "tls/session.h"
 
 namespace mooring::test {
 
@@ -65,6 +68,7 @@ class Agent {
     options.access_log = &log_;
     options.handshake_timeout = handshake_timeout;
     options.max_handshakes = max_handshakes;
+    options.look_around = Milliseconds(50);
     options.to_control = [this](proxy::ControlMessage message) {
       const std::lock_guard lock(mutex_);
       to_control_.push_back(std::move(message));
@@ -88,6 +92,17 @@ class Agent {
   Log& log() { return log_; }
   observe::StatsRegistry& stats() { return stats_; }
   const snapshot::Snapshot& snapshot() const { return *snapshot_; }
+  /// True once the worker has let go of a snapshot, so that the next one is in force. Messages that
+  /// came before are dropped.
+  bool wait_for_release() {
+    for (int i = 0; i < 1000; ++i) {
+      for (const proxy::ControlMessage& message : take_messages()) {
+        if (std::holds_alternative<proxy::SnapshotReleased>(message)) return true;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return false;
+  }
   /// What the worker has sent to the control thread since the last call.
   std::vector<proxy::ControlMessage> take_messages() {
     const std::lock_guard lock(mutex_);
@@ -103,12 +118,37 @@ class Agent {
   std::unique_ptr<proxy::WorkerThread> worker_;
 };
 
+/// A mesh client made by hand, to stop where it likes.
+class MeshClient {
+ public:
+  explicit MeshClient(identity::MaterialPtr material)
+      : context_(tls::Context::make(tls::Role::client, std::move(material), {}, scratch_, clock_)
+                     .value()),
+        session_(context_->make_client({}).value()) {}
+  std::string hello() { return text(session_->start().to_peer); }
+  /// What it answers to this.
+  std::string feed(std::string_view bytes) {
+    return text(session_->feed(std::as_bytes(std::span(bytes))).to_peer);
+  }
+  bool is_established() const { return session_->is_established(); }
+
+ private:
+  static std::string text(Bytes bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
+  Clock clock_;
+  tls::Scratch scratch_;
+  std::unique_ptr<tls::Context> context_;
+  std::unique_ptr<tls::Session> session_;
+};
+
 /// An application that is called, its agent, and the caller's agent.
 class ProxyPair {
  public:
   static constexpr std::uint32_t kMaxHandshakes = 4;  // of the server
 
-  ProxyPair() : app_(listen_on_loopback(app_address_)) {
+  explicit ProxyPair(Milliseconds handshake_timeout = Milliseconds(1000))
+      : app_(listen_on_loopback(app_address_)), server_(handshake_timeout, kMaxHandshakes) {
     std::signal(SIGPIPE, SIG_IGN);  // as mooringd does; libuv writes without MSG_NOSIGNAL
     UniqueFd inbound = listen_on_loopback(inbound_address_);
     UniqueFd outbound = listen_on_loopback(outbound_address_);
@@ -129,6 +169,9 @@ class ProxyPair {
   void start() { start(ca_.material(kWeb), ca_.material(kDb)); }
   void start(identity::MaterialPtr web, identity::MaterialPtr db) {
     use_server(std::move(db));
+    use_client(std::move(web));
+  }
+  void use_client(identity::MaterialPtr web) {
     snapshot::Resources resources;
     snapshot::Listener listener;
     listener.name = "outbound_db";
@@ -162,7 +205,7 @@ class ProxyPair {
   UniqueFd app_;
   snapshot::Listener service_;
   snapshot::Cluster upstream_;
-  Agent server_{Milliseconds(1000), kMaxHandshakes};
+  Agent server_;
   Agent client_{Milliseconds(20000), 1000};  // outlasts what stalls the server
 };
 

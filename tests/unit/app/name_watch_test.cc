@@ -9,6 +9,7 @@ namespace mooring::app {
 namespace {
 
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 // RFC 6761 §6.3: loopback everywhere. A label of 64 bytes (RFC 1035 §2.3.4 allows 63) is nothing
@@ -49,6 +50,26 @@ TEST(NameWatch, ANameWithoutAddressIsNoChange) {
   EXPECT_THAT(watch.names().at(kNowhere), IsEmpty());
   watch.set_names({});
   log::set_level(log::Level::info);
+}
+
+TEST(SeenAddresses, StayForAWhileAfterTheLastAnswerThatHadThem) {
+  const IpAddress a = *parse_ip("192.0.2.1");
+  const IpAddress b = *parse_ip("192.0.2.2");
+  const MonoTime start{};
+  SeenAddresses seen;
+  seen.add({b}, start);
+  seen.add({a}, start + std::chrono::minutes{1});
+  EXPECT_THAT(seen.known(), ElementsAre(a, b)) << "another part of the set";
+  seen.add({a}, start + NameWatch::kKeep);
+  EXPECT_THAT(seen.known(), ElementsAre(a));
+}
+
+TEST(SeenAddresses, AreBounded) {
+  SeenAddresses seen;
+  for (std::uint32_t i = 0; i < 100; ++i)
+    seen.add({IpAddress::v4(0x0a000000 + i)}, MonoTime{} + std::chrono::seconds{i});
+  EXPECT_EQ(seen.known().size(), NameWatch::kMaxAddresses);
+  EXPECT_THAT(seen.known(), Contains(IpAddress::v4(0x0a000000 + 99)));
 }
 
 TEST(NameWatch, MayEndWhileItLooks) {

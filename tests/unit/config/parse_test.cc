@@ -265,7 +265,7 @@ constexpr Mistake kMistakes[] = {
      R"(agent.toml:4:9: drain is "9223372036854775807h", out of range (from 0s to 1h))"},
     {"number_beyond_bounds",
      "[limits]\nworkers = -1\n",
-     "agent.toml:4:11: workers is -1, out of range (from 0 to 1024)"},
+     "agent.toml:4:11: workers is -1, out of range (from 0 to 60)"},
     {"port_as_text",
      "[capture]\ninbound_port = \"15006\"\n",
      "agent.toml:4:16: inbound_port takes a port, not a string (write inbound_port = 5432)"},
