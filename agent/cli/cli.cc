@@ -21,7 +21,16 @@ constexpr const char* kExitCodes =
     "the agent or\n"
     "mooring-net does not answer; 77 no permission; 78 the configuration has mistakes.";
 
-enum Takes : std::uint8_t { nothing = 0, json = 1, count = 2, level = 4, file = 8, yes = 16 };
+enum Takes : std::uint8_t {
+  nothing = 0,
+  json = 1,
+  count = 2,
+  level = 4,
+  file = 8,
+  yes = 16,
+  strict = 32,
+  rest = 64  // whatever else is written goes to the script
+};
 
 struct CommandRow {
   const char* group;  // "capture" in `mooring capture on`; empty: none
@@ -31,7 +40,7 @@ struct CommandRow {
   Command command;
 };
 
-constexpr std::array<CommandRow, 11> kCommands{{
+constexpr std::array<CommandRow, 13> kCommands{{
     {"", "status", "One screen: identity, capture, services, upstreams, problems", json, status},
     {"",
      "why",
@@ -41,6 +50,16 @@ constexpr std::array<CommandRow, 11> kCommands{{
     {"", "reload", "Apply the changed configuration; no connection is dropped", nothing, reload},
     {"", "drain", "Take no new connections and let the open ones end", nothing, drain},
     {"", "log-level", "Change the level of the agent's log until its next start", level, log_level},
+    {"",
+     "preflight",
+     "Look at this host before anything is captured; changes nothing",
+     json | strict | rest,
+     preflight},
+    {"",
+     "verify-host",
+     "Compare this host with what Mooring may have left on it",
+     json | rest,
+     verify_host},
     {"", "version", "Print the version", nothing, version},
     {"config", "check", "Name every mistake of the configuration", file, config_check},
     {"capture",
@@ -79,6 +98,8 @@ void add_options(CLI::App& app, const CommandRow& row, Arguments& arguments, boo
   }
   if (row.takes & file) app.add_option("FILE", arguments.config_file, "Instead of --config");
   if (row.takes & yes) app.add_flag("--yes", is_confirmed, "Do not ask");
+  if (row.takes & strict)
+    app.add_flag("--strict", arguments.is_strict, "What is yellow fails as well");
 }
 
 /// The first word that is no command where one has to stand; empty if there is none.
@@ -133,9 +154,14 @@ int run_tool(int argc, const char* const* argv, const Environment& environment) 
   Command chosen = nullptr;
   for (const CommandRow& row : kCommands) {
     CLI::App& parent = *row.group == '\0' ? app : *app.get_subcommand(row.group);
-    CLI::App* command = parent.add_subcommand(row.name, row.help)->fallthrough();
+    CLI::App* command = parent.add_subcommand(row.name, row.help);
     add_options(*command, row, arguments, is_confirmed);
-    command->callback([&chosen, &row] { chosen = row.command; });
+    const bool has_rest = (row.takes & rest) != 0;
+    command->allow_extras(has_rest)->fallthrough(!has_rest);
+    command->callback([&chosen, &arguments, &row, command] {
+      chosen = row.command;
+      arguments.rest = command->remaining();
+    });
   }
   try {
     app.parse(argc, argv);

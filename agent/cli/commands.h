@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "cli/environment.h"
 #include "cli/exit_code.h"
@@ -17,6 +18,8 @@ struct Arguments {
   std::string level;
   std::uint32_t count = 10;
   bool as_json = false;
+  bool is_strict = false;
+  std::vector<std::string> rest;  // for the commands that are scripts
 };
 
 using Command = ExitCode (*)(const Environment& environment, const Arguments& arguments);
@@ -32,5 +35,8 @@ using Command = ExitCode (*)(const Environment& environment, const Arguments& ar
 [[nodiscard]] ExitCode capture_off(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode capture_status(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode capture_plan(const Environment& environment, const Arguments& arguments);
+// These two are scripts, so that they can be run where Mooring is not installed.
+[[nodiscard]] ExitCode preflight(const Environment& environment, const Arguments& arguments);
+[[nodiscard]] ExitCode verify_host(const Environment& environment, const Arguments& arguments);
 
 }  // namespace mooring::cli

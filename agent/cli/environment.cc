@@ -3,6 +3,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <iostream>
 #include <string_view>
@@ -72,6 +73,17 @@ Checked<std::string> plan_text(const InterceptConfig& config) {
   return text;
 }
 
+Error become(const std::string& path, const std::vector<std::string>& arguments) {
+  std::vector<std::string> words{path};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  for (std::string& word : words)
+    argv.push_back(word.data());
+  argv.push_back(nullptr);
+  ::execv(path.c_str(), argv.data());
+  return error_from_errno(errno, "exec");
+}
+
 }  // namespace
 
 Environment make_environment() {
@@ -84,6 +96,7 @@ Environment make_environment() {
   environment.capture_off = turn_off;
   environment.capture_status = ask_status;
   environment.capture_plan = plan_text;
+  environment.exec = become;
   environment.load_config = config::load;
   return environment;
 }

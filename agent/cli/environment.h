@@ -47,6 +47,8 @@ struct Environment {
       load_config;
   /// What is wrong with the files that a configuration names (identity). May be empty.
   std::function<std::vector<Diagnostic>(const config::AgentConfig&)> check_files;
+  /// Becomes the program at `path`; returns only if that fails.
+  std::function<Error(const std::string& path, const std::vector<std::string>& arguments)> exec;
   /// mooringd itself.
   std::function<int(const DaemonOptions&)> daemon;
 };

@@ -45,6 +45,11 @@ class Cli : public ::testing::Test {
     environment_.capture_plan = [](const capture_client::InterceptConfig& config) {
       return Checked<std::string>(fmt::format("table with {} ports\n", config.inbound.size()));
     };
+    environment_.exec = [this](const std::string& path, const std::vector<std::string>& arguments) {
+      executed_ = arguments;
+      executed_.insert(executed_.begin(), path);
+      return Error{Errc::not_found, ENOENT, "exec"};
+    };
     environment_.daemon = [this](const DaemonOptions& options) {
       daemon_file_ = options.config_file;
       return 0;
@@ -66,7 +71,7 @@ class Cli : public ::testing::Test {
   capture_client::InterceptConfig captured_;
   std::string config_text_ =
       "[host]\ntrust_domain = \"a\"\n[[service]]\nname = \"s\"\nport = 80\nmode = \"permissive\"\n";
-  std::vector<std::string> asked_, loaded_, helper_;
+  std::vector<std::string> asked_, loaded_, helper_, executed_;
   std::string daemon_file_;
 };
 
@@ -254,6 +259,21 @@ TEST_F(Cli, CapturePlanPrintsTheRules) {
   EXPECT_EQ(run({"mooring", "capture", "plan", "--json"}), 0);
   EXPECT_THAT(out_.str(), HasSubstr("\"inbound_port\": 15006"));
   EXPECT_THAT(helper_, IsEmpty());
+}
+
+TEST_F(Cli, ScriptsGetWhatTheCommandLineDoesNotKnow) {
+  EXPECT_EQ(run({"mooring", "preflight", "--json", "--strict", "--port", "5432"}), 69);
+  EXPECT_THAT(
+      executed_,
+      ElementsAre("/usr/libexec/mooring/preflight", "--json", "--strict", "--port", "5432"));
+  EXPECT_THAT(err_.str(), HasSubstr("/usr/libexec/mooring/preflight is not installed"));
+  EXPECT_EQ(run({"mooring", "verify-host", "--socket", "/a", "rest"}), 69);
+  EXPECT_THAT(executed_, ElementsAre("/usr/libexec/mooring/verify-host", "--socket", "/a", "rest"));
+}
+
+TEST_F(Cli, HelpOfAScriptDoesNotNeedTheScript) {
+  EXPECT_EQ(run({"mooring", "preflight", "--help"}), 0);
+  EXPECT_THAT(executed_, IsEmpty());
 }
 
 TEST_F(Cli, TheNameDecidesWhichProgramItIs) {

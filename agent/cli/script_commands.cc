@@ -1,0 +1,43 @@
+// The commands that are scripts in /usr/libexec/mooring, so that they also work on a host without
+// Mooring. This process becomes the script.
+#include <ostream>
+
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include "cli/commands.h"
+
+namespace mooring::cli {
+
+namespace {
+
+constexpr const char* kFolder = "/usr/libexec/mooring/";
+
+ExitCode become_script(const Environment& environment,
+                       const Arguments& arguments,
+                       std::string_view name) {
+  std::vector<std::string> words;
+  if (arguments.as_json) words.emplace_back("--json");
+  if (arguments.is_strict) words.emplace_back("--strict");
+  words.insert(words.end(), arguments.rest.begin(), arguments.rest.end());
+  const std::string path = fmt::format("{}{}", kFolder, name);
+  const Error error = environment.exec(path, words);
+  if (error.code == Errc::not_found) {
+    fmt::print(*environment.err, "mooring: {} is not installed\n", path);
+  } else {
+    fmt::print(*environment.err, "mooring: {}: {}\n", path, describe(error));
+  }
+  return ExitCode::unavailable;
+}
+
+}  // namespace
+
+ExitCode preflight(const Environment& environment, const Arguments& arguments) {
+  return become_script(environment, arguments, "preflight");
+}
+
+ExitCode verify_host(const Environment& environment, const Arguments& arguments) {
+  return become_script(environment, arguments, "verify-host");
+}
+
+}  // namespace mooring::cli
