@@ -1,0 +1,234 @@
+"""install.sh and uninstall.sh in a Debian 12 root, by apt and by dnf, from a repository signed with a throw-away key."""
+import os
+import shutil
+
+import pytest
+
+import installers_lab as lab
+from installers_lab import NEW, OLD
+
+STATE = ("/etc/mooring/agent.toml", "/var/lib/mooring/last", "/var/log/mooring/access.log")
+
+
+def leave_out(reason):
+    if os.environ.get("MOORING_REQUIRE_ALL") == "1":
+        pytest.fail(f"needed here: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory):
+    if os.geteuid() != 0:
+        leave_out("roots need root")
+    for tool in ("mmdebstrap", "rpmbuild", "rpmsign", "createrepo_c", "apt-ftparchive", "gpg"):
+        if not shutil.which(tool):
+            leave_out(f"{tool} is not installed")
+    if not (lab.ROOT / "build/release/bin/mooring").exists():
+        leave_out("build/release is not built")
+    return lab.build_packages(tmp_path_factory.mktemp("packages"))
+
+
+@pytest.fixture(scope="session")
+def base(packages):
+    return lab.base_root(lab.only(packages, f"*_{NEW}_*.deb"))
+
+
+@pytest.fixture(scope="session")
+def keys(packages, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keys")
+    return lab.Key(folder, "release"), lab.Key(folder, "stranger")
+
+
+@pytest.fixture(scope="session")
+def published(packages, keys, tmp_path_factory):
+    return lab.Repository(tmp_path_factory.mktemp("published") / "repository", packages, keys[0])
+
+
+@pytest.fixture
+def repository(published, tmp_path):
+    """A copy that a test may break, and its URL."""
+    copy = shutil.copytree(published.folder, tmp_path / "repository")
+    own = object.__new__(lab.Repository)
+    own.folder, own.key, own.deb, own.rpm = copy, published.key, copy / "deb", copy / "rpm"
+    with lab.served(copy) as own.url:
+        yield own
+
+
+class Host:
+    """A machine and the package manager that is used on it."""
+
+    def __init__(self, machine, manager, repository):
+        self.machine, self.manager, self.repository = machine, manager, repository
+
+    def install(self, *more, key_sum=None):
+        return self.machine.installer("install.sh", "--manager", self.manager, "--repository", self.repository.url,
+                                      "--key-sha256", key_sum or self.repository.key_sum, *more)
+
+    def uninstall(self, *more):
+        return self.machine.installer("uninstall.sh", *more)
+
+    def version(self):
+        command = {"apt": ["dpkg-query", "-W", "-f", "${Version}", "mooring"], "dnf": ["rpm", "-q", "--qf", "%{VERSION}", "mooring"]}
+        done = self.machine.exec(*command[self.manager], check=False)
+        return done.stdout if done.returncode == 0 else None
+
+    def file(self, path):
+        return self.machine.root / path[1:]
+
+    def use(self):
+        """What an admin and a running agent leave on it."""
+        for path in STATE:
+            self.file(path).parent.mkdir(parents=True, exist_ok=True)
+            self.file(path).write_text("ours\n")
+
+
+@pytest.fixture(params=["apt", "dnf"])
+def host(request, base, packages, repository, tmp_path):
+    machine = lab.Machine(tmp_path / "machine", base)
+    try:
+        if request.param == "dnf":
+            machine.provide_for_rpm(lab.only(packages, f"*-{NEW}-*.rpm"), tmp_path)
+        yield Host(machine, request.param, repository)
+    finally:
+        machine.close()
+
+
+def refused(host, done, says):
+    assert done.returncode == 1, done.stdout
+    assert says in done.stdout, done.stdout
+    assert host.version() is None
+    assert host.machine.changed() == []
+
+
+# ---- install.sh
+
+
+def test_installs_the_newest_and_says_what_it_did(host):
+    done = host.install()
+    assert done.returncode == 0, done.stdout
+    assert host.version() == NEW
+    for word in (f"the key has the checksum {host.repository.key_sum}", "install mooring", f"mooring {NEW} is installed", "Nothing is captured"):
+        assert word in done.stdout
+    assert host.machine.exec("mooring", "version").stdout.startswith("mooring ")
+    assert not host.file("/etc/mooring/agent.toml").exists()
+
+
+def test_installing_again_changes_nothing(host):
+    host.install()
+    before = host.machine.changed()
+    done = host.install()
+    assert done.returncode == 0 and host.machine.changed() == before
+    assert "write /" not in done.stdout
+
+
+def test_a_pinned_version_is_what_one_gets(host):
+    done = host.install("--version", OLD)
+    assert (done.returncode, host.version()) == (0, OLD), done.stdout
+    done = host.install()
+    assert (done.returncode, host.version()) == (0, NEW), done.stdout
+    host.use()
+    done = host.install("--version", OLD)
+    assert (done.returncode, host.version()) == (0, OLD), done.stdout
+    assert host.file(STATE[0]).read_text() == "ours\n"
+
+
+def test_a_version_that_is_not_there_leaves_nothing_behind(host):
+    refused(host, host.install("--version", "7.7.7"), "failed to install mooring")
+
+
+def test_a_dry_run_does_nothing(host):
+    done = host.install("--dry-run")
+    assert done.returncode == 0, done.stdout
+    assert "would write" in done.stdout and "nothing was done" in done.stdout
+    assert host.version() is None and host.machine.changed() == []
+
+
+def test_refuses_another_key_than_the_one_that_is_expected(host):
+    refused(host, host.install(key_sum="0" * 64), "refused: the key has the checksum")
+
+
+def test_refuses_without_a_key_to_expect(host):
+    done = host.machine.installer("install.sh", "--repository", host.repository.url)
+    assert done.returncode == 2 and "proves nothing" in done.stdout
+
+
+def test_refuses_an_index_signed_by_somebody_else(host, keys):
+    key_sum = host.repository.key_sum
+    host.repository.key = keys[1]
+    host.repository.sign()
+    refused(host, host.install(key_sum=key_sum), "failed to read the repository's signed index")
+
+
+def test_refuses_an_index_without_signature_also_on_a_host_that_would_not_mind(host):
+    (host.repository.release / "InRelease").unlink()
+    (host.repository.rpm / "repodata/repomd.xml.asc").unlink()
+    careless = {"apt": ("/etc/apt/apt.conf.d/99careless", 'Acquire::AllowInsecureRepositories "true";\nAPT::Get::AllowUnauthenticated "true";\n'),
+                "dnf": ("/etc/dnf/dnf.conf", "[main]\ngpgcheck=0\nrepo_gpgcheck=0\n")}
+    path, text = careless[host.manager]
+    host.file(path).write_text(text)
+    done = host.install()
+    (host.machine.upper / path[1:]).unlink()
+    refused(host, done, "failed to read the repository's signed index")
+
+
+def test_refuses_a_package_that_was_changed_after_it_was_signed(host):
+    for package in [*host.repository.deb.glob(f"pool/*_{NEW}_*"), *host.repository.rpm.glob(f"*-{NEW}-*")]:
+        data = bytearray(package.read_bytes())
+        data[len(data) // 2] ^= 1
+        package.write_bytes(data)
+    refused(host, host.install(), "failed to install mooring")
+
+
+def test_refuses_an_unsigned_rpm_in_a_signed_index(base, packages, keys, tmp_path):
+    own = lab.Repository(tmp_path / "unsigned", packages, keys[0], signs_rpms=False)
+    machine = lab.Machine(tmp_path / "machine", base)
+    try:
+        machine.provide_for_rpm(lab.only(packages, f"*-{NEW}-*.rpm"), tmp_path)
+        with lab.served(own.folder) as own.url:
+            host = Host(machine, "dnf", own)
+            refused(host, host.install(), "not signed")
+    finally:
+        machine.close()
+
+
+# ---- uninstall.sh
+
+
+def test_uninstall_keeps_what_the_admin_has_written(host):
+    host.install()
+    host.use()
+    done = host.uninstall()
+    assert done.returncode == 0, done.stdout
+    assert not host.file("/usr/bin/mooring").exists()
+    assert [path for path in STATE if not host.file(path).exists()] == []
+    assert "kept: /etc/mooring" in done.stdout
+
+
+def test_purge_leaves_nothing(host):
+    before = [host.file(path).read_text() for path in ("/etc/passwd", "/etc/group")]
+    host.install()
+    host.use()
+    assert "mooring:" in host.file("/etc/passwd").read_text()
+    done = host.uninstall("--purge")
+    assert done.returncode == 0, done.stdout
+    assert host.machine.changed() == []
+    assert [host.file(path).read_text() for path in ("/etc/passwd", "/etc/group")] == before
+    assert "gpg-pubkey" not in host.machine.exec("rpm", "-qa").stdout
+
+
+def test_uninstall_dry_run_does_nothing(host):
+    host.install()
+    before = host.machine.changed()
+    done = host.uninstall("--purge", "--dry-run")
+    assert done.returncode == 0 and "would" in done.stdout
+    assert (host.version(), host.machine.changed()) == (NEW, before)
+
+
+def test_uninstall_ends_with_what_verify_host_says(host):
+    """The package's own copy goes with it; it must run all the same, and decide."""
+    host.install()
+    check = host.file("/usr/libexec/mooring/verify-host")
+    check.write_text("#!/bin/sh\necho something is left\nexit 1\n")
+    check.chmod(0o755)
+    done = host.uninstall("--purge")
+    assert done.returncode == 1 and "something is left" in done.stdout and "the host is not as it was" in done.stdout
