@@ -87,27 +87,28 @@ class Reader {
   std::optional<Diagnostic> problem_;
 };
 
-struct Key {
-  std::string_view table;
-  std::string_view name;
+struct Key : BoundsKey {
   void (*read)(Reader&, const toml::node&, Bounds&);
 };
 
+constexpr std::string_view kPortList = "list: ports, or ranges like \"8000-8099\"";
+
 constexpr Key kKeys[] = {
-    {"inbound",
-     "ports",
+    {{"inbound", "ports", kPortList, "Services that may be captured"},
      [](Reader& r, const toml::node& n, Bounds& b) { r.ports(n, b.inbound_ports); }},
-    {"inbound",
-     "stay_closed",
+    {{"inbound",
+      "stay_closed",
+      kPortList,
+      "Of these, what may never be opened because the agent is gone"},
      [](Reader& r, const toml::node& n, Bounds& b) { r.ports(n, b.stay_closed); }},
-    {"outbound",
-     "addresses",
+    {{"outbound",
+      "addresses",
+      "list: address blocks like \"10.0.0.0/8\"",
+      "Destinations that may be captured"},
      [](Reader& r, const toml::node& n, Bounds& b) { r.addresses(n, b.outbound_addresses); }},
-    {"outbound",
-     "ports",
+    {{"outbound", "ports", kPortList, "Their ports"},
      [](Reader& r, const toml::node& n, Bounds& b) { r.ports(n, b.outbound_ports); }},
-    {"outbound",
-     "refuse_other",
+    {{"outbound", "refuse_other", "true or false", "Whether other outbound traffic may be refused"},
      [](Reader& r, const toml::node& n, Bounds& b) { r.flag(n, b.may_refuse_other); }},
 };
 
@@ -198,6 +199,10 @@ Checked<Bounds> parse_bounds(std::string_view text, const std::string& path) {
   }
   if (const auto& problem = reader.problem()) return fail(*problem);
   return bounds;
+}
+
+std::vector<BoundsKey> bounds_keys() {
+  return {std::begin(kKeys), std::end(kKeys)};
 }
 
 Checked<Bounds> load_bounds(const std::string& path) {

@@ -41,6 +41,15 @@ struct Bounds {
 ///     refuse_other = false
 [[nodiscard]] Checked<Bounds> parse_bounds(std::string_view text, const std::string& path);
 
+/// A key of capture.toml, for the man page.
+struct BoundsKey {
+  std::string_view table;
+  std::string_view name;
+  std::string_view value;  // "list of ports and ranges"
+  std::string_view help;
+};
+[[nodiscard]] std::vector<BoundsKey> bounds_keys();
+
 /// A missing file allows nothing. Fails if the file could be changed by somebody else than root.
 [[nodiscard]] Checked<Bounds> load_bounds(const std::string& path);
 

@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.h"
+#include "cli/definition.h"
 #include "config/formats.h"
 #include "config/nearest.h"
 #include "core/log.h"
@@ -96,7 +97,8 @@ void add_options(CLI::App& app, const CommandRow& row, Arguments& arguments, boo
         ->required()
         ->check(CLI::IsMember({"debug", "info", "warn", "error", "off"}));
   }
-  if (row.takes & file) app.add_option("FILE", arguments.config_file, "Instead of --config");
+  if (row.takes & file)
+    app.add_option("FILE", arguments.config_file, "Instead of --config")->type_name("FILE");
   if (row.takes & yes) app.add_flag("--yes", is_confirmed, "Do not ask");
   if (row.takes & strict)
     app.add_flag("--strict", arguments.is_strict, "What is yellow fails as well");
@@ -138,60 +140,78 @@ int finish_parsing(const CLI::App& app,
   return static_cast<int>(ExitCode::usage);
 }
 
-int run_tool(int argc, const char* const* argv, const Environment& environment) {
-  Arguments arguments;
-  bool is_confirmed = false;
-  CLI::App app("mooring: what an admin asks of the Mooring agent on this host", "mooring");
+}  // namespace
+
+void define_tool(CLI::App& app, ToolLine& line) {
+  app.name("mooring");
+  app.description("mooring: what an admin asks of the Mooring agent on this host");
   app.footer(kExitCodes);
   app.set_version_flag("--version", "mooring " MOORING_VERSION);
-  app.add_option("--socket", arguments.socket, "The agent's admin socket")->capture_default_str();
-  app.add_option("--config", arguments.config_file, "The configuration of the agent")
+  app.add_option("--socket", line.arguments.socket, "The agent's admin socket")
+      ->type_name("SOCKET")
+      ->capture_default_str();
+  app.add_option("--config", line.arguments.config_file, "The configuration of the agent")
+      ->type_name("FILE")
       ->capture_default_str();
   app.require_subcommand(1);
   app.fallthrough();
   for (const GroupRow& group : kGroups)
     app.add_subcommand(group.name, group.help)->require_subcommand(1)->fallthrough();
-  Command chosen = nullptr;
   for (const CommandRow& row : kCommands) {
     CLI::App& parent = *row.group == '\0' ? app : *app.get_subcommand(row.group);
     CLI::App* command = parent.add_subcommand(row.name, row.help);
-    add_options(*command, row, arguments, is_confirmed);
+    add_options(*command, row, line.arguments, line.is_confirmed);
     const bool has_rest = (row.takes & rest) != 0;
     command->allow_extras(has_rest)->fallthrough(!has_rest);
-    command->callback([&chosen, &arguments, &row, command] {
-      chosen = row.command;
-      arguments.rest = command->remaining();
+    command->callback([&line, &row, command] {
+      line.chosen = row.command;
+      line.arguments.rest = command->remaining();
     });
   }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return finish_parsing(app, error, environment);
-  }
-  return static_cast<int>(chosen(environment, arguments));
 }
 
-int run_daemon(int argc, const char* const* argv, const Environment& environment) {
-  Arguments arguments;
-  DaemonOptions options;
-  CLI::App app("mooringd: the Mooring agent", "mooringd");
+void define_daemon(CLI::App& app, DaemonOptions& options) {
+  app.name("mooringd");
+  app.description("mooringd: the Mooring agent");
   app.footer(
       "Exit codes: 0 stopped as asked; 1 failed; 2 wrong usage; 78 the configuration has "
       "mistakes.");
   app.set_version_flag("--version", "mooringd " MOORING_VERSION);
   app.add_option("--config",
-                 arguments.config_file,
+                 options.config_file,
                  "The configuration; conf.d/*.toml beside it is read as well")
+      ->type_name("FILE")
       ->capture_default_str();
   app.add_flag("--check", options.check_only, "Name every mistake of the configuration and exit");
+}
+
+namespace {
+
+int run_tool(int argc, const char* const* argv, const Environment& environment) {
+  CLI::App app;
+  ToolLine line;
+  define_tool(app, line);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return finish_parsing(app, error, environment);
   }
-  options.config_file = arguments.config_file;
-  if (options.check_only) return static_cast<int>(config_check(environment, arguments));
-  return environment.daemon(options);
+  return static_cast<int>(line.chosen(environment, line.arguments));
+}
+
+int run_daemon(int argc, const char* const* argv, const Environment& environment) {
+  CLI::App app;
+  DaemonOptions options;
+  define_daemon(app, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return finish_parsing(app, error, environment);
+  }
+  if (!options.check_only) return environment.daemon(options);
+  Arguments arguments;
+  arguments.config_file = options.config_file;
+  return static_cast<int>(config_check(environment, arguments));
 }
 
 std::string_view base_name(std::string_view path) {

@@ -21,7 +21,7 @@ struct AdminAnswer {
 };
 
 struct DaemonOptions {
-  std::string config_file;
+  std::string config_file = "/etc/mooring/agent.toml";
   bool check_only = false;
 };
 

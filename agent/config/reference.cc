@@ -2,20 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "config/schema.h"
-
 namespace mooring::config {
 
 namespace {
-
-std::string range_of(const Option& option) {
-  if (option.bounds.max == 0) return "";
-  if (!option.bounds_are_durations)
-    return fmt::format(" ({} to {})", option.bounds.min, option.bounds.max);
-  return fmt::format(" ({} to {})",
-                     show_duration(Milliseconds(option.bounds.min)),
-                     show_duration(Milliseconds(option.bounds.max)));
-}
 
 std::string default_of(const Option& option) {
   if (option.presence == Presence::required) return "required";
@@ -24,6 +13,15 @@ std::string default_of(const Option& option) {
 }
 
 }  // namespace
+
+std::string range_text(const Option& option) {
+  if (option.bounds.max == 0) return "";
+  if (!option.bounds_are_durations)
+    return fmt::format(" ({} to {})", option.bounds.min, option.bounds.max);
+  return fmt::format(" ({} to {})",
+                     show_duration(Milliseconds(option.bounds.min)),
+                     show_duration(Milliseconds(option.bounds.max)));
+}
 
 std::string reference_markdown() {
   std::string text;
@@ -37,7 +35,7 @@ std::string reference_markdown() {
       text += fmt::format("| `{}` | {}{} | {} | {} |\n",
                           option.key,
                           option.type_name(),
-                          range_of(option),
+                          range_text(option),
                           default_of(option),
                           option.help);
     }

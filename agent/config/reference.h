@@ -4,9 +4,13 @@
 
 #include <string>
 
+#include "config/schema.h"
+
 namespace mooring::config {
 
 /// One Markdown section with a table of keys for each section of the file.
 [[nodiscard]] std::string reference_markdown();
+/// " (1 to 100)"; empty where the format's own range holds.
+[[nodiscard]] std::string range_text(const Option& option);
 
 }  // namespace mooring::config

@@ -6,86 +6,96 @@
 #include <cstdio>
 #include <vector>
 
+#include <fmt/format.h>
+
 namespace mooring::transparent_proxy {
 
 namespace {
 
-constexpr const char* kHelp =
-    "mooring-net: programs the capture of connections for mooringd\n"
-    "\n"
-    "  --socket PATH         where mooringd and mooring connect (/run/mooring/net.sock)\n"
-    "  --config FILE         what the agent may capture (/etc/mooring/capture.toml)\n"
-    "  --agent-user NAME     the user mooringd runs as (mooring); --agent-uid is the same\n"
-    "  --state-dir DIR       remembers what is captured (/run/mooring/net-state)\n"
-    "  --user NAME           change to this user; keeps CAP_NET_ADMIN only\n"
-    "  --backend NAME        nft-inet, nft-split, iptables-nft, iptables-legacy; default: the "
-    "first that works\n"
-    "  --log-level LEVEL     debug, info, warn, error\n"
-    "  --plain               run the nft program; rules are not owned, changes by others are "
-    "repaired\n"
-    "  --no-tproxy           capture services by redirect, as where the kernel has no tproxy; the\n"
-    "                        host's firewall then does not see their ports\n"
-    "  --probe               say which backends work here, and end\n"
-    "  --help, --version\n"
-    "\n"
-    "Needs CAP_NET_ADMIN; iptables-legacy also CAP_NET_RAW. Exit code 78: a wrong option or "
-    "file.\n";
-
-struct Text {
-  const char* name;
-  std::string Options::* member;
+constexpr std::array kRows{
+    OptionRow{"socket", "PATH", "where mooringd and mooring connect", &Options::socket, nullptr},
+    OptionRow{"config", "FILE", "what the agent may capture", &Options::config, nullptr},
+    OptionRow{"agent-user", "NAME", "the user mooringd runs as", &Options::agent_user, nullptr},
+    OptionRow{"agent-uid", "UID", "the same, by number", &Options::agent_user, nullptr},
+    OptionRow{"state-dir", "DIR", "remembers what is captured", &Options::state_dir, nullptr},
+    OptionRow{
+        "user", "NAME", "change to this user; keeps CAP_NET_ADMIN only", &Options::user, nullptr},
+    OptionRow{"backend",
+              "NAME",
+              "nft-inet, nft-split, iptables-nft or iptables-legacy; else the first that works",
+              &Options::backend,
+              nullptr},
+    OptionRow{"log-level", "LEVEL", "debug, info, warn or error", &Options::log_level, nullptr},
+    OptionRow{"plain",
+              "",
+              "run the nft program; rules are not owned, changes by others are repaired",
+              nullptr,
+              &Options::is_plain},
+    OptionRow{"no-tproxy",
+              "",
+              "capture services by redirect, past the host's firewall rules for their ports",
+              nullptr,
+              &Options::without_tproxy},
+    OptionRow{
+        "probe", "", "say which backends work here, and end", nullptr, &Options::wants_probe_only},
+    OptionRow{"help", "", "print this and end", nullptr, nullptr},
+    OptionRow{"version", "", "print the version and end", nullptr, nullptr},
 };
-constexpr std::array kTexts{Text{"socket", &Options::socket},
-                            Text{"config", &Options::config},
-                            Text{"agent-user", &Options::agent_user},
-                            Text{"agent-uid", &Options::agent_user},
-                            Text{"state-dir", &Options::state_dir},
-                            Text{"user", &Options::user},
-                            Text{"backend", &Options::backend},
-                            Text{"log-level", &Options::log_level}};
-// getopt's values: those above follow from here, the others are their letters.
-constexpr int kFirstText = 256;
+// getopt's values: the rows follow from here.
+constexpr int kFirstRow = 256;
 
 std::vector<option> known_options() {
   std::vector<option> known;
-  known.reserve(kTexts.size() + 6);
-  int value = kFirstText;
-  for (const Text& text : kTexts) {
-    known.push_back({text.name, required_argument, nullptr, value++});
+  known.reserve(kRows.size() + 1);
+  int value = kFirstRow;
+  for (const OptionRow& row : kRows) {
+    const bool has_value = *row.value != '\0';
+    known.push_back({row.name, has_value ? required_argument : no_argument, nullptr, value++});
   }
-  known.push_back({"plain", no_argument, nullptr, 'n'});
-  known.push_back({"no-tproxy", no_argument, nullptr, 't'});
-  known.push_back({"probe", no_argument, nullptr, 'p'});
-  known.push_back({"help", no_argument, nullptr, 'h'});
-  known.push_back({"version", no_argument, nullptr, 'v'});
   known.push_back({nullptr, 0, nullptr, 0});
   return known;
 }
 
+void print_help() {
+  std::string text = "mooring-net: programs the capture of connections for mooringd\n\n";
+  for (const OptionRow& row : kRows) {
+    text += fmt::format("  {:<20}  {}", fmt::format("--{} {}", row.name, row.value), row.help);
+    if (const std::string value = row.default_text(); !value.empty())
+      text += fmt::format(" ({})", value);
+    text += '\n';
+  }
+  text += fmt::format("\n{}\n", kUsageNotes);
+  std::fputs(text.c_str(), stdout);
+}
+
 }  // namespace
+
+std::string OptionRow::default_text() const {
+  return text == nullptr ? std::string() : Options{}.*text;
+}
+
+std::span<const OptionRow> option_rows() noexcept {
+  return kRows;
+}
 
 std::optional<int> parse_options(int argc, char** argv, Options& options) {
   const std::vector<option> known = known_options();
   for (;;) {
     // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
-    const int got = ::getopt_long(argc, argv, "h", known.data(), nullptr);
+    const int got = ::getopt_long(argc, argv, "", known.data(), nullptr);
     if (got == -1) break;
-    if (got >= kFirstText) {
-      options.*(kTexts[static_cast<std::size_t>(got - kFirstText)].member) = optarg;
-    } else if (got == 'n') {
-      options.is_plain = true;
-    } else if (got == 't') {
-      options.without_tproxy = true;
-    } else if (got == 'p') {
-      options.wants_probe_only = true;
-    } else if (got == 'h') {
-      std::fputs(kHelp, stdout);
-      return 0;
-    } else if (got == 'v') {
-      std::puts("mooring-net " MOORING_VERSION);
+    if (got < kFirstRow) return kExitConfig;
+    const OptionRow& row = kRows[static_cast<std::size_t>(got - kFirstRow)];
+    if (row.text != nullptr) {
+      options.*row.text = optarg;
+    } else if (row.flag != nullptr) {
+      options.*row.flag = true;
+    } else if (std::string_view(row.name) == "help") {
+      print_help();
       return 0;
     } else {
-      return kExitConfig;
+      std::puts("mooring-net " MOORING_VERSION);
+      return 0;
     }
   }
   if (optind == argc) return std::nullopt;
