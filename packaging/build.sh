@@ -5,7 +5,7 @@
 #
 #   --version V     of the package (default: CMakeLists.txt); tests make neighbours of a version with it
 #   --format F      deb or rpm (default: both)
-#   --bin DIR       take mooring and mooring-net from DIR (default for --system: build/release/bin)
+#   --bin DIR       take mooring, mooring-net and mooring-docs from DIR (default for --system: build/release/bin)
 #   --output DIR    default: build/packages
 #
 # Prints the path of every package made. SOURCE_DATE_EPOCH is the last commit's time, unless it is set.
@@ -45,6 +45,11 @@ strip_into() {  # STRIP FROM TO: the programs without symbols
   done
 }
 
+generate_docs() {  # FOLDER of a mooring-docs that runs here: manual pages and completions
+  [ -x "$1/mooring-docs" ] || die "$1/mooring-docs is not there: build it first"
+  "$1/mooring-docs" "$work/gen"
+}
+
 # What dpkg-shlibdeps finds, one --depends each. It wants a source package around it.
 system_depends() {
   local found
@@ -56,7 +61,9 @@ system_depends() {
 }
 
 if [ $system = 1 ]; then
-  strip_into strip "${bin:-build/release/bin}" "$work/bin"
+  bin=${bin:-build/release/bin}
+  strip_into strip "$bin" "$work/bin"
+  generate_docs "$bin"
   cp packaging/copyright "$work/gen/copyright"
   packaging/package.py --bin "$work/bin" --gen "$work/gen" --work "$work/pack" --output "$output" \
     --arch "$(dpkg --print-architecture)" --version "$version" "$(system_depends)" "${formats[@]}"
