@@ -40,15 +40,27 @@ act() {  # WORDS COMMAND...
   "$@" >"$scratch/log" 2>&1 || { tail -n 30 "$scratch/log" >&2; die "failed to $what"; }
 }
 
-in_dpkg() { has dpkg-query && dpkg-query -W mooring >/dev/null 2>&1; }
+in_dpkg() {
+  case $(dpkg-query -W -f '${Status}' mooring 2>/dev/null) in
+    '' | *' not-installed') false ;;
+    *' config-files') [ $purge = 1 ] ;;  # removed before
+  esac
+}
 in_rpm() { has rpm && rpm -q mooring >/dev/null 2>&1; }
 
 # What rpm has no purge for. The deb's own purge (packaging/scripts/common) does the same.
+state="/etc/mooring /var/lib/mooring /var/lib/mooring-net /var/log/mooring /run/mooring /etc/systemd/system/mooringd.service.d
+  /etc/systemd/system/mooring-net.service.d /etc/sysconfig/mooring /etc/sysconfig/mooring.rpmsave"
+users="mooring-net mooring"
+has_state() {
+  for path in $state; do [ ! -e "$path" ] || return 0; done
+  for name in $users; do ! grep -q "^$name:" /etc/passwd /etc/group || return 0; done
+  return 1
+}
 forget_state() {
-  rm -rf /etc/mooring /var/lib/mooring /var/lib/mooring-net /var/log/mooring /run/mooring
-  rm -rf /etc/systemd/system/mooringd.service.d /etc/systemd/system/mooring-net.service.d
-  rm -f /etc/sysconfig/mooring /etc/sysconfig/mooring.rpmsave
-  for name in mooring-net mooring; do
+  # shellcheck disable=SC2086  # paths without blanks, ours
+  rm -rf $state
+  for name in $users; do
     if grep -q "^$name:" /etc/passwd; then userdel "$name" || return 1; fi
     if grep -q "^$name:" /etc/group; then groupdel "$name" || return 1; fi
   done
@@ -86,7 +98,7 @@ fi
 [ $found = 1 ] || say "the package is not installed"
 
 if [ $purge = 1 ]; then
-  act "remove configuration, identity, state, logs and users" forget_state
+  if has_state; then act "remove configuration, identity, state, logs and users" forget_state; fi
   for entry in $(our_rpm_keys); do act "remove $entry from rpm" rpm -e --allmatches "$entry"; done
   for file in /etc/apt/sources.list.d/mooring.list /etc/apt/keyrings/mooring.asc /etc/yum.repos.d/mooring.repo \
     /etc/zypp/repos.d/mooring.repo "$rpm_key"; do

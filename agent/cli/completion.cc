@@ -1,5 +1,6 @@
 #include "cli/completion.h"
 
+#include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
@@ -46,14 +47,6 @@ bool takes_file(const ProgramCommand& command) {
     if (option.names.empty() && option.is_path()) return true;
   }
   return false;
-}
-
-std::string function_of(const Program& program) {
-  std::string name = "_" + program.name;
-  for (char& c : name) {
-    if (c == '-') c = '_';
-  }
-  return name;
 }
 
 /// In single quotes, for any of the shells.
@@ -110,6 +103,87 @@ std::string fish_option(const Program& program,
   return line + fmt::format(" -d {}\n", quoted(option.help));
 }
 
+constexpr const char* kFishPath =
+    "function _{0}_at\n"
+    "  set -l path\n"
+    "  set -l skip 0\n"
+    "  for word in (commandline -opc)[2..-1]\n"
+    "    if test $skip = 1\n"
+    "      set skip 0\n"
+    "    else if contains -- $word {1}\n"
+    "      set skip 1\n"
+    "    else if not string match -q -- '-*' $word\n"
+    "      set -a path $word\n"
+    "    end\n"
+    "  end\n"
+    "  test \"$path\" = \"$argv\"\n"
+    "end\n"
+    "complete -c {0} -f\n";
+
+bool is_help(const ProgramOption& option) {
+  return !option.names.empty() && option.names.back() == "--help";
+}
+
+const ProgramCommand& below_of(const Program& program,
+                               const ProgramCommand& command,
+                               const std::string& below) {
+  const std::string path = command.path.empty() ? below : fmt::format("{} {}", command.path, below);
+  return *std::find_if(program.commands.begin(),
+                       program.commands.end(),
+                       [&](const ProgramCommand& each) { return each.path == path; });
+}
+
+std::string function_of(const Program& program, const std::string& path) {
+  std::string name = program.name + (path.empty() ? "" : "_") + path;
+  for (char& c : name) {
+    if (c == ' ' || c == '-') c = '_';
+  }
+  return "_" + name;
+}
+
+std::string zsh_options(const ProgramCommand& command, bool with_help) {
+  std::string options;
+  for (const ProgramOption& option : command.options) {
+    if (with_help || !is_help(option)) options += zsh_option(option);
+  }
+  return options;
+}
+
+/// The body of a command that has others below it.
+std::string zsh_dispatch(const Program& program,
+                         const ProgramCommand& command,
+                         const std::string& options) {
+  std::string names;
+  std::string calls;
+  for (const std::string& below : command.below) {
+    const ProgramCommand& each = below_of(program, command, below);
+    names +=
+        fmt::format("        {}\n", quoted(fmt::format("{}:{}", below, zsh_message(each.help))));
+    calls += fmt::format("        {}) {} ;;\n", below, function_of(program, each.path));
+  }
+  return fmt::format(
+      "  local context state state_descr line\n"
+      "  typeset -A opt_args\n"
+      "  _arguments -C {}'1: :->command' '*:: :->rest'\n"
+      "  case $state in\n"
+      "    command)\n"
+      "      local -a commands\n"
+      "      commands=(\n"
+      "{}"
+      "      )\n"
+      "      _describe -t commands command commands\n"
+      "      ;;\n"
+      "    rest)\n"
+      "      case $words[1] in\n"
+      "{}"
+      "      esac\n"
+      "      ;;\n"
+      "  esac\n",
+      options,
+      names,
+      calls);
+}
+
 std::string head(const Program& program, std::string_view first) {
   return fmt::format(
       "{}# Printed from the definition of {}'s command line.\n", first, program.name);
@@ -123,7 +197,7 @@ std::string bash_completion(const Program& program) {
       "{}() {{\n"
       "  local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD - 1]}}\n"
       "  local path= words= files= i\n",
-      function_of(program));
+      function_of(program, ""));
   const std::set<std::string> valued = valued_names(program, false);
   text += "  for ((i = 1; i < COMP_CWORD; i++)); do\n    case \"$path ${COMP_WORDS[i]}\" in\n";
   if (!valued.empty())
@@ -137,9 +211,10 @@ std::string bash_completion(const Program& program) {
   text += "    esac\n  done\n";
   const std::set<std::string> paths = valued_names(program, true);
   text += "  case $prev in\n";
-  if (!paths.empty())
+  if (!paths.empty()) {
     text += fmt::format("    {}) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n",
                         fmt::join(paths, " | "));
+  }
   for (const std::string& name : valued) {
     if (!paths.contains(name)) text += fmt::format("    {}) return ;;\n", name);
   }
@@ -155,89 +230,36 @@ std::string bash_completion(const Program& program) {
       "  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
       "  if [ -n \"$files\" ]; then COMPREPLY+=($(compgen -f -- \"$cur\")); fi\n"
       "}\n";
-  return text + fmt::format("complete -o filenames -F {} {}\n", function_of(program), program.name);
+  return text +
+         fmt::format("complete -o filenames -F {} {}\n", function_of(program, ""), program.name);
 }
 
 std::string zsh_completion(const Program& program) {
   std::string text = head(program, fmt::format("#compdef {}\n", program.name));
-  const std::string global = [&] {
-    std::string options;
-    for (const ProgramOption& option : self_of(program).options)
-      options += zsh_option(option);
-    return options;
-  }();
-  // A function for each command; one with commands below hands on to theirs.
-  for (auto command = program.commands.rbegin(); command != program.commands.rend(); ++command) {
-    std::string name = function_of(program) + (command->path.empty() ? "" : "_" + command->path);
-    for (char& c : name) {
-      if (c == ' ' || c == '-') c = '_';
-    }
-    text += fmt::format("{}() {{\n", name);
-    std::string options;
-    if (!command->path.empty()) {
-      for (const ProgramOption& option : command->options) {
-        if (option.names.empty() || option.names.back() != "--help") options += zsh_option(option);
-      }
-    }
-    if (command->below.empty()) {
-      text += fmt::format("  _arguments {}{}\n}}\n", options, global);
-      continue;
-    }
-    text += fmt::format(
-        "  local context state state_descr line\n  typeset -A opt_args\n"
-        "  _arguments -C {}{}'1: :->command' '*:: :->rest'\n  case $state in\n    command)\n      "
-        "local -a commands\n      commands=(\n",
-        options,
-        global);
-    std::string calls;
-    for (const std::string& below : command->below) {
-      const std::string path = command->path.empty() ? below : command->path + " " + below;
-      for (const ProgramCommand& each : program.commands) {
-        if (each.path == path)
-          text += fmt::format("        {}\n", quoted(below + ":" + zsh_message(each.help)));
-      }
-      std::string function = name + "_" + below;
-      for (char& c : function) {
-        if (c == '-') c = '_';
-      }
-      calls += fmt::format("        {}) {} ;;\n", below, function);
-    }
-    text += fmt::format(
-        "      )\n      _describe -t commands command commands\n      ;;\n    rest)\n      case "
-        "$words[1] in\n{}      esac\n      ;;\n  esac\n}}\n",
-        calls);
+  const std::string global = zsh_options(self_of(program), true);
+  for (const ProgramCommand& command : program.commands) {
+    const std::string own = command.path.empty() ? "" : zsh_options(command, false);
+    text += fmt::format("{}() {{\n", function_of(program, command.path));
+    text += command.below.empty() ? fmt::format("  _arguments {}{}\n", own, global)
+                                  : zsh_dispatch(program, command, own + global);
+    text += "}\n";
   }
-  return text + fmt::format("{} \"$@\"\n", function_of(program));
+  return text + fmt::format("{} \"$@\"\n", function_of(program, ""));
 }
 
 std::string fish_completion(const Program& program) {
   std::string text = head(program, "");
-  text += fmt::format(
-      "function _{0}_at\n  set -l path\n  set -l skip 0\n  for word in (commandline -opc)[2..-1]\n"
-      "    if test $skip = 1\n      set skip 0\n    else if contains -- $word {1}\n      set skip "
-      "1\n"
-      "    else if not string match -q -- '-*' $word\n      set -a path $word\n    end\n  end\n"
-      "  test \"$path\" = \"$argv\"\nend\n"
-      "complete -c {0} -f\n",
-      program.name,
-      fmt::join(valued_names(program, false), " "));
+  text += fmt::format(kFishPath, program.name, fmt::join(valued_names(program, false), " "));
   for (const ProgramCommand& command : program.commands) {
     for (const std::string& below : command.below) {
-      const std::string path = command.path.empty() ? below : command.path + " " + below;
-      for (const ProgramCommand& each : program.commands) {
-        if (each.path == path) {
-          text += fmt::format("complete -c {} -n {} -a {} -d {}\n",
-                              program.name,
-                              quoted(fmt::format("_{}_at {}", program.name, command.path)),
-                              below,
-                              quoted(each.help));
-        }
-      }
+      text += fmt::format("complete -c {} -n {} -a {} -d {}\n",
+                          program.name,
+                          quoted(fmt::format("_{}_at {}", program.name, command.path)),
+                          below,
+                          quoted(below_of(program, command, below).help));
     }
     for (const ProgramOption& option : command.options) {
-      const bool is_known =
-          !command.path.empty() && !option.names.empty() && option.names.back() == "--help";
-      if (!is_known) text += fish_option(program, command, option);
+      if (command.path.empty() || !is_help(option)) text += fish_option(program, command, option);
     }
   }
   return text;

@@ -1,8 +1,8 @@
 // The hand-written part of the manual pages.
 #pragma once
 
+#include <span>
 #include <string_view>
-#include <vector>
 
 namespace mooring::cli {
 
@@ -16,7 +16,7 @@ struct Prose {
   std::string_view description;
   std::string_view signals;  // may be empty, as all below
   std::string_view example;
-  std::vector<ProseFile> files;
+  std::span<const ProseFile> files;
 };
 
 /// Of a page that exists.

@@ -28,10 +28,11 @@ ProgramOption to_option(const CLI::Option& from) {
   for (const std::string& name : from.get_lnames())
     option.names.push_back("--" + name);
   const std::string type = from.get_type_name();
-  if (from.get_positional())
+  if (from.get_positional()) {
     option.value = from.get_name();
-  else if (from.get_items_expected_max() > 0)
+  } else if (from.get_items_expected_max() > 0) {
     option.value = type.substr(0, type.find(':'));
+  }
   option.choices = choices_of(type);
   option.fallback = from.get_default_str();
   option.help = from.get_description();

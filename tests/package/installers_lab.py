@@ -14,6 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = pathlib.Path(os.environ.get("MOORING_CACHE") or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "mooring")
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 OLD, NEW = "0.1.0", "0.2.0"
+ANSIBLE = "2.19.14"
 
 
 def run(*command, check=True, timeout=600, **options):
@@ -115,7 +116,7 @@ def libraries_of(package):
 
 def base_root(package):
     """An unpacked Debian 12 with dnf and what a developer's package depends on; made once."""
-    wanted = ["ca-certificates", "dnf", "rpm", "python3-apt", *libraries_of(package)]
+    wanted = ["ca-certificates", "cloud-init", "dnf", "rpm", "python3-apt", *libraries_of(package)]
     root = CACHE / "roots" / f"bookworm-{hashlib.sha256(' '.join(wanted).encode()).hexdigest()[:12]}"
     if not root.exists():
         root.parent.mkdir(parents=True, exist_ok=True)
@@ -127,6 +128,20 @@ def base_root(package):
         (fresh / "etc/apt/sources.list").write_text("")
         fresh.rename(root)
     return root
+
+
+def ansible_core(leave_out):
+    """ansible-core from PyPI, unpacked for the python of the roots; fetched once."""
+    folder = CACHE / f"ansible-core-{ANSIBLE}"
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = folder.with_suffix(f".{os.getpid()}")
+        done = run("/usr/bin/python3", "-m", "pip", "install", "-q", "--disable-pip-version-check", "--root-user-action=ignore", "--no-compile",
+                   "--target", fresh, f"ansible-core=={ANSIBLE}", check=False)
+        if done.returncode:
+            leave_out(f"ansible-core cannot be fetched: {done.stdout}")
+        fresh.rename(folder)
+    return folder
 
 
 class Machine:

@@ -1,6 +1,9 @@
 """install.sh and uninstall.sh in a Debian 12 root, by apt and by dnf, from a repository signed with a throw-away key."""
+import json
 import os
+import re
 import shutil
+import textwrap
 
 import pytest
 
@@ -68,9 +71,11 @@ class Host:
         return self.machine.installer("uninstall.sh", *more)
 
     def version(self):
-        command = {"apt": ["dpkg-query", "-W", "-f", "${Version}", "mooring"], "dnf": ["rpm", "-q", "--qf", "%{VERSION}", "mooring"]}
+        command = {"apt": ["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", "mooring"], "dnf": ["rpm", "-q", "--qf", "%{VERSION}", "mooring"]}
         done = self.machine.exec(*command[self.manager], check=False)
-        return done.stdout if done.returncode == 0 else None
+        if done.returncode != 0 or done.stdout.startswith("config-files"):
+            return None
+        return done.stdout.removeprefix("installed ")
 
     def file(self, path):
         return self.machine.root / path[1:]
@@ -232,3 +237,105 @@ def test_uninstall_ends_with_what_verify_host_says(host):
     check.chmod(0o755)
     done = host.uninstall("--purge")
     assert done.returncode == 1 and "something is left" in done.stdout and "the host is not as it was" in done.stdout
+
+
+# ---- Ansible
+
+PLAYBOOK = """\
+- hosts: localhost
+  connection: local
+  roles: [mooring]
+  # On a Debian that has dnf Ansible does not guess which.
+  module_defaults: {ansible.builtin.dnf: {use_backend: dnf4}}
+"""
+
+
+@pytest.fixture(scope="session")
+def ansible(packages):
+    return lab.ansible_core(leave_out)
+
+
+class Playbook:
+    """The role, run on the machine by the machine's own python."""
+
+    def __init__(self, host, ansible):
+        self.host = host
+        machine = host.machine
+        shutil.copytree(ansible, machine.root / "run/ansible", symlinks=True)
+        shutil.copy(host.repository.folder / "mooring.asc", machine.root / "run/key.asc")
+        (machine.root / "run/play.yml").write_text(PLAYBOOK)
+
+    def run(self, *options, **variables):
+        variables = {"mooring_repository": self.host.repository.url, "mooring_key": "/run/key.asc", "mooring_manager": self.host.manager,
+                     "ansible_python_interpreter": "/usr/bin/python3"} | variables
+        done = self.host.machine.exec(
+            "env", "PYTHONPATH=/run/ansible", "ANSIBLE_ROLES_PATH=/run/installers/ansible/roles", "ANSIBLE_LOCALHOST_WARNING=False", "LC_ALL=C.UTF-8",
+            "/usr/bin/python3", "-m", "ansible.cli.playbook", "-i", "localhost,", "/run/play.yml", *options, "-e", json.dumps(variables), check=False)
+        assert re.search(r"failed=0 .*", done.stdout) and done.returncode == 0, done.stdout
+        return done.stdout
+
+    @staticmethod
+    def changes(output):
+        return int(re.search(r"changed=(\d+)", output).group(1))
+
+
+@pytest.fixture
+def playbook(host, ansible):
+    return Playbook(host, ansible)
+
+
+AGENT_TOML = '[host]\ntrust_domain = "shop.example"\n'
+
+
+def test_the_role_installs_and_a_second_run_changes_nothing(playbook):
+    host, before = playbook.host, playbook.host.machine.changed()
+    planned = playbook.run("--check", mooring_agent_toml=AGENT_TOML)
+    assert playbook.changes(planned) > 0
+    assert (host.version(), host.machine.changed()) == (None, before)
+    playbook.run(mooring_agent_toml=AGENT_TOML)
+    assert host.version() == NEW
+    assert host.file("/etc/mooring/agent.toml").read_text() == AGENT_TOML
+    assert playbook.changes(playbook.run(mooring_agent_toml=AGENT_TOML)) == 0
+    assert playbook.changes(playbook.run("--check", mooring_agent_toml=AGENT_TOML)) == 0
+
+
+def test_the_role_pins_a_version(playbook):
+    playbook.run()
+    playbook.run(mooring_version=OLD)
+    assert playbook.host.version() == OLD
+
+
+def test_the_role_takes_it_off_again(playbook):
+    host = playbook.host
+    playbook.run(mooring_agent_toml=AGENT_TOML)
+    installed = host.machine.changed()
+    assert playbook.changes(playbook.run("--check", mooring_state="absent", mooring_purge=True)) == 1
+    assert (host.version(), host.machine.changed()) == (NEW, installed)
+    assert playbook.changes(playbook.run(mooring_state="absent")) == 1
+    assert host.version() is None and host.file("/etc/mooring/agent.toml").exists()
+    playbook.run(mooring_state="absent", mooring_purge=True)
+    assert host.machine.changed() == []
+    assert playbook.changes(playbook.run(mooring_state="absent", mooring_purge=True)) == 0
+
+
+# ---- cloud-init
+
+
+def test_the_cloud_init_example_installs(base, repository, tmp_path):
+    """The modules that a first boot runs, in their order, on a machine that has no cloud around it."""
+    machine = lab.Machine(tmp_path / "machine", base)
+    try:
+        text = (lab.ROOT / "installers/cloud-init.yaml").read_text()
+        example = re.compile("-----BEGIN PGP PUBLIC KEY BLOCK-----.*?-----END PGP PUBLIC KEY BLOCK-----", re.S)
+        key = textwrap.indent((repository.folder / "mooring.asc").read_text().strip(), " " * 6).strip()
+        assert len(example.findall(text)) == 1
+        text = example.sub(key, text).replace("https://packages.mooring.example", repository.url)
+        (machine.root / "run/user-data").write_text(text)
+        assert "Valid" in machine.exec("cloud-init", "schema", "--config-file", "/run/user-data").stdout
+        for module in ("write_files", "apt_configure", "package_update_upgrade_install", "write_files_deferred"):
+            machine.exec("cloud-init", "--file", "/run/user-data", "single", "--name", module, "--frequency", "always")
+        assert Host(machine, "apt", repository).version() == NEW
+        assert "trust_domain" in machine.exec("cat", "/etc/mooring/agent.toml").stdout
+        assert machine.exec("stat", "-c", "%G %a", "/etc/mooring/agent.toml").stdout == "mooring 640\n"
+    finally:
+        machine.close()
