@@ -148,6 +148,15 @@ def test_a_filter_without_tproxy_is_red(host):
     )
 
 
+@pytest.mark.needs("helper", "agent")
+def test_a_running_helper_is_asked_for_its_backend(fresh_lab):
+    host = fresh_lab.host("running")
+    host.start_helper()
+    programs = os.path.dirname(fresh_lab.program("mooring"))
+    report = json.loads(host.exec("env", f"PATH={programs}:{os.environ['PATH']}", PREFLIGHT, "--json", check=False).stdout)
+    assert ("green", "mooring-net has chosen nft inet") in lines(report["results"], "backend")
+
+
 @pytest.mark.parametrize("shell", ["bash", "busybox sh"])
 def test_every_shell_says_the_same(host, found, shell):
     assert results(host, shell=shell) == found
