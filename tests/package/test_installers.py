@@ -26,7 +26,7 @@ def packages(tmp_path_factory):
     for tool in ("mmdebstrap", "rpmbuild", "rpmsign", "createrepo_c", "apt-ftparchive", "gpg"):
         if not shutil.which(tool):
             leave_out(f"{tool} is not installed")
-    if not (lab.ROOT / "build/release/bin/mooring").exists():
+    if not (lab.ROOT / "build/release/bin/mooring-docs").exists():
         leave_out("build/release is not built")
     return lab.build_packages(tmp_path_factory.mktemp("packages"))
 
