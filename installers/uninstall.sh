@@ -111,6 +111,7 @@ if [ $dry = 1 ]; then say "nothing was done"; exit; fi
 
 if [ -f "$scratch/verify-host" ]; then
   say "looking at what is left"
-  sh "$scratch/verify-host" || die "the host is not as it was, see above"
+  if [ $purge = 1 ]; then expect=purged; else expect=removed; fi
+  sh "$scratch/verify-host" --expect $expect || die "the host is not as it was, see above"
 fi
 say "done"

@@ -30,7 +30,8 @@ enum Takes : std::uint8_t {
   file = 8,
   yes = 16,
   strict = 32,
-  rest = 64  // whatever else is written goes to the script
+  footprint = 64,
+  rest = 128  // whatever else is written goes to the script
 };
 
 struct CommandRow {
@@ -59,7 +60,7 @@ constexpr std::array<CommandRow, 13> kCommands{{
     {"",
      "verify-host",
      "Compare this host with what Mooring may have left on it",
-     json | rest,
+     json | footprint | rest,
      verify_host},
     {"", "version", "Print the version", nothing, version},
     {"config", "check", "Name every mistake of the configuration", file, config_check},
@@ -84,7 +85,7 @@ struct GroupRow {
 constexpr std::array<GroupRow, 2> kGroups{
     {{"config", "The configuration"}, {"capture", "Interception of traffic"}}};
 
-void add_options(CLI::App& app, const CommandRow& row, Arguments& arguments, bool& is_confirmed) {
+void add_options(CLI::App& app, const CommandRow& row, Arguments& arguments) {
   if (row.takes & json)
     app.add_flag("--json", arguments.as_json, "Print JSON (docs/status-json.md)");
   if (row.takes & count) {
@@ -99,9 +100,16 @@ void add_options(CLI::App& app, const CommandRow& row, Arguments& arguments, boo
   }
   if (row.takes & file)
     app.add_option("FILE", arguments.config_file, "Instead of --config")->type_name("FILE");
-  if (row.takes & yes) app.add_flag("--yes", is_confirmed, "Do not ask");
+  if (row.takes & yes) app.add_flag("--yes", arguments.is_confirmed, "Do not ask");
   if (row.takes & strict)
     app.add_flag("--strict", arguments.is_strict, "What is yellow fails as well");
+  if (row.takes & footprint) {
+    app.add_option(
+           "--expect", arguments.expect, "What the host should look like; else what it does")
+        ->check(CLI::IsMember({"installed", "removed", "purged"}));
+    app.add_option("--root", arguments.root, "Look at the files of a system that is mounted there")
+        ->type_name("FILE");
+  }
 }
 
 /// The first word that is no command where one has to stand; empty if there is none.
@@ -160,7 +168,7 @@ void define_tool(CLI::App& app, ToolLine& line) {
   for (const CommandRow& row : kCommands) {
     CLI::App& parent = *row.group == '\0' ? app : *app.get_subcommand(row.group);
     CLI::App* command = parent.add_subcommand(row.name, row.help);
-    add_options(*command, row, line.arguments, line.is_confirmed);
+    add_options(*command, row, line.arguments);
     const bool has_rest = (row.takes & rest) != 0;
     command->allow_extras(has_rest)->fallthrough(!has_rest);
     command->callback([&line, &row, command] {

@@ -18,7 +18,10 @@ struct Arguments {
   std::string level;
   std::uint32_t count = 10;
   bool as_json = false;
+  bool is_confirmed = false;  // --yes
   bool is_strict = false;
+  std::string expect;
+  std::string root;
   std::vector<std::string> rest;  // for the commands that are scripts
 };
 

@@ -10,7 +10,6 @@ namespace mooring::cli {
 
 struct ToolLine {
   Arguments arguments;
-  bool is_confirmed = false;
   Command chosen = nullptr;  // set when the line was understood
 };
 

@@ -19,6 +19,11 @@ ExitCode become_script(const Environment& environment,
   std::vector<std::string> words;
   if (arguments.as_json) words.emplace_back("--json");
   if (arguments.is_strict) words.emplace_back("--strict");
+  const auto forward = [&words](const char* option, const std::string& value) {
+    if (!value.empty()) words.insert(words.end(), {option, value});
+  };
+  forward("--expect", arguments.expect);
+  forward("--root", arguments.root);
   words.insert(words.end(), arguments.rest.begin(), arguments.rest.end());
   const std::string path = fmt::format("{}{}", kFolder, name);
   const Error error = environment.exec(path, words);

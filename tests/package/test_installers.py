@@ -233,10 +233,10 @@ def test_uninstall_ends_with_what_verify_host_says(host):
     """The package's own copy goes with it; it must run all the same, and decide."""
     host.install()
     check = host.file("/usr/libexec/mooring/verify-host")
-    check.write_text("#!/bin/sh\necho something is left\nexit 1\n")
+    check.write_text('#!/bin/sh\necho "something is left, $*"\nexit 1\n')
     check.chmod(0o755)
     done = host.uninstall("--purge")
-    assert done.returncode == 1 and "something is left" in done.stdout and "the host is not as it was" in done.stdout
+    assert done.returncode == 1 and "something is left, --expect purged" in done.stdout and "the host is not as it was" in done.stdout
 
 
 # ---- Ansible

@@ -16,7 +16,7 @@ constexpr std::array kRows{
     OptionRow{"socket", "PATH", "where mooringd and mooring connect", &Options::socket, nullptr},
     OptionRow{"config", "FILE", "what the agent may capture", &Options::config, nullptr},
     OptionRow{"agent-user", "NAME", "the user mooringd runs as", &Options::agent_user, nullptr},
-    OptionRow{"agent-uid", "UID", "the same, by number", &Options::agent_user, nullptr},
+    OptionRow{"agent-uid", "UID", "the same as --agent-user", &Options::agent_user, nullptr},
     OptionRow{"state-dir", "DIR", "remembers what is captured", &Options::state_dir, nullptr},
     OptionRow{
         "user", "NAME", "change to this user; keeps CAP_NET_ADMIN only", &Options::user, nullptr},
@@ -82,8 +82,12 @@ std::optional<int> parse_options(int argc, char** argv, Options& options) {
   const std::vector<option> known = known_options();
   for (;;) {
     // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
-    const int got = ::getopt_long(argc, argv, "", known.data(), nullptr);
+    const int got = ::getopt_long(argc, argv, "h", known.data(), nullptr);
     if (got == -1) break;
+    if (got == 'h') {
+      print_help();
+      return 0;
+    }
     if (got < kFirstRow) return kExitConfig;
     const OptionRow& row = kRows[static_cast<std::size_t>(got - kFirstRow)];
     if (row.text != nullptr) {

@@ -267,8 +267,10 @@ TEST_F(Cli, ScriptsGetWhatTheCommandLineDoesNotKnow) {
       executed_,
       ElementsAre("/usr/libexec/mooring/preflight", "--json", "--strict", "--port", "5432"));
   EXPECT_THAT(err_.str(), HasSubstr("/usr/libexec/mooring/preflight is not installed"));
-  EXPECT_EQ(run({"mooring", "verify-host", "--socket", "/a", "rest"}), 69);
-  EXPECT_THAT(executed_, ElementsAre("/usr/libexec/mooring/verify-host", "--socket", "/a", "rest"));
+  EXPECT_EQ(run({"mooring", "verify-host", "--more", "--expect", "removed", "rest"}), 69);
+  EXPECT_THAT(
+      executed_,
+      ElementsAre("/usr/libexec/mooring/verify-host", "--expect", "removed", "--more", "rest"));
 }
 
 TEST_F(Cli, HelpOfAScriptDoesNotNeedTheScript) {
