@@ -23,14 +23,14 @@ packages[demo]="
   tomcat10 default-jre-headless libpostgresql-jdbc-java"
 packages[test]="${packages[demo]}
   clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev llvm-19 lld-19 shellcheck
-  iptables firewalld dbus conntrack iperf3 netcat-openbsd strace libcap2-bin
+  iptables firewalld dbus conntrack iperf3 netcat-openbsd strace busybox-static libcap2-bin
   redis-server redis-tools mariadb-server mariadb-client libmariadb-java
   python3-pytest python3-pytest-timeout python3-cryptography python3-venv python3-pip"
 packages[lab]="
   g++ libssl-dev python3 iproute2 nftables procps curl openssl jq iperf3 wrk nginx-light libnginx-mod-stream haproxy stunnel4"
 packages[package]="
   dpkg-dev rpm lintian createrepo-c apt-utils gnupg llvm-19 binutils python3-pytest python3-pytest-timeout
-  python3-venv python3-pip mmdebstrap qemu-user-static dnf mandoc zsh fish busybox-static strace"
+  python3-venv python3-pip mmdebstrap qemu-user-static dnf mandoc groff zsh fish"
 packages[envoy]="python3 python3-pip ca-certificates"
 
 # Services that these packages would enable for the next boot.

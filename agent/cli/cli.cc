@@ -86,8 +86,11 @@ constexpr std::array<GroupRow, 2> kGroups{
     {{"config", "The configuration"}, {"capture", "Interception of traffic"}}};
 
 void add_options(CLI::App& app, const CommandRow& row, Arguments& arguments) {
-  if (row.takes & json)
-    app.add_flag("--json", arguments.as_json, "Print JSON (docs/status-json.md)");
+  if (row.takes & json) {
+    const bool is_script = (row.takes & rest) != 0;
+    app.add_flag(
+        "--json", arguments.as_json, is_script ? "Print JSON" : "Print JSON (docs/status-json.md)");
+  }
   if (row.takes & count) {
     app.add_option("-n,--count", arguments.count, "How many connections")
         ->check(CLI::Range(1, 256))

@@ -1,6 +1,7 @@
 """installers/preflight: what it sees on a prepared host, that it changes nothing, and that any shell will do."""
 import json
 import os
+import pathlib
 import re
 import shutil
 
@@ -71,6 +72,29 @@ def host(lab):
     return host
 
 
+def unified_cgroups():
+    """Where cgroup2 is mounted: here beside v1, elsewhere alone."""
+    mounts = [line.split() for line in pathlib.Path("/proc/mounts").read_text().splitlines()]
+    return pathlib.Path(next(mount[1] for mount in mounts if mount[2] == "cgroup2"))
+
+
+@pytest.fixture
+def unit(fresh_lab):
+    """A host with a listener that systemd would have started; only its cgroup is made."""
+    host = fresh_lab.host("unit")
+    folder = unified_cgroups() / f"shop-{os.getpid()}.service"
+    folder.mkdir()
+    listener = host.spawn("listener", "/usr/bin/python3", "-c", LISTENER.format(address="0.0.0.0", port=7171))
+    try:
+        (folder / "cgroup.procs").write_text(str(listener.pid))
+        wait_until(lambda: host.listens(7171), "7171 listens")
+        yield host, folder.name
+    finally:
+        listener.kill()
+        wait_until(lambda: not (folder / "cgroup.procs").read_text(), "the cgroup is empty")
+        folder.rmdir()
+
+
 def preflight(host, *arguments, shell="dash", **options):
     return host.exec(*shell.split(), PREFLIGHT, *arguments, check=False, **options)
 
@@ -125,6 +149,11 @@ def test_it_does_not_see_what_is_not_there(found):
 
 def test_whatever_is_yellow_or_red_says_what_to_do(found):
     assert [one for one in found if one["level"] in ("yellow", "red") and not one["remedy"]] == []
+
+
+def test_it_names_the_unit_of_a_listener(unit):
+    host, name = unit
+    assert ("green", f"7171: python3, {name}, user root") in lines(results(host), "listeners")
 
 
 def test_exit_codes(host, fresh_lab):
