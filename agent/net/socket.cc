@@ -84,6 +84,11 @@ int pending_error(int fd) noexcept {
   return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
 }
 
+std::size_t readable_bytes(int fd) noexcept {
+  int count = 0;
+  return ::ioctl(fd, FIONREAD, &count) == 0 && count > 0 ? static_cast<std::size_t>(count) : 0;
+}
+
 Result<UniqueFd> make_connecting_socket(const SocketAddress& target,
                                         const std::optional<IpAddress>& source,
                                         const Keepalive& keepalive) {

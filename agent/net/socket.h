@@ -1,6 +1,7 @@
 // Making and asking TCP sockets. Errors are errno's.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -34,6 +35,9 @@ void allow_orderly_close(int fd) noexcept;
 
 /// The socket's error that no call has reported yet, taken from it; 0: none (SO_ERROR).
 [[nodiscard]] int pending_error(int fd) noexcept;
+
+/// What has come and waits to be read (FIONREAD).
+[[nodiscard]] std::size_t readable_bytes(int fd) noexcept;
 
 /// A non-blocking socket, bound to `source` when given (port 0: any), with the proxy's options.
 [[nodiscard]] Result<UniqueFd> make_connecting_socket(const SocketAddress& target,

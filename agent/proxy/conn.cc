@@ -121,6 +121,11 @@ void Conn::look_for_resets() {
   }
 }
 
+bool Conn::stalls_handshake() const noexcept {
+  return counts_as_handshake_ && !has_answered_ && !early_ &&
+         net::readable_bytes(downstream_.tcp->fd()) == 0;
+}
+
 void Conn::make_room() {
   finish(CloseReason::handshake_timeout, "others waited for its place");
 }

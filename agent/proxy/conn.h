@@ -53,6 +53,8 @@ class Conn final : public net::TcpStream::Owner {
   /// Gives up its TLS handshake, so that another peer gets its turn.
   void make_room();
   [[nodiscard]] bool is_in_handshake() const noexcept { return counts_as_handshake_; }
+  /// In a handshake of which the peer has not said enough for an answer, nor is saying it.
+  [[nodiscard]] bool stalls_handshake() const noexcept;
   /// Ends the connection. The first call counts.
   void finish(observe::CloseReason reason, std::string detail = {});
 
@@ -134,6 +136,7 @@ class Conn final : public net::TcpStream::Owner {
   // Plain text on a server-first permissive port: what the client says first is not known yet.
   bool watches_late_tls_ = false;
   bool upstream_counted_ = false;
+  bool has_answered_ = false;  // as a TLS server: its first flight is out
 
   std::uint64_t generation_ = 0;  // of the snapshot that the parts below are from
   snapshot::ListenerPtr listener_;

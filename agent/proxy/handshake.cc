@@ -110,6 +110,7 @@ void Conn::handshake(Side& side, Bytes bytes) {
 void Conn::step_handshake(Side& side, Bytes bytes) {
   const tls::Step step = side.tls->feed(bytes);
   side.tcp->write(step.to_peer);
+  has_answered_ = has_answered_ || !step.to_peer.empty();
   if (step.failure != tls::Failure::none) return fail_tls(side, step);
   if (!step.handshake_done) return;
   // Application bytes that came with the last flight, and their end.

@@ -139,7 +139,7 @@ void WorkerLoop::enter_handshake(HandshakeRole role, std::uint64_t conn) {
   gate_.enter(role);
   if (role == HandshakeRole::server) {
     server_handshakes_.push_back({conn, loop_.now_ms()});
-    make_room();
+    forget_ended_handshakes();
   }
   options_.stats->handshakes_active.set(gate_.active());
   rest_if_full();
@@ -193,21 +193,26 @@ void WorkerLoop::look_around() {
     publish_membership(*cluster);  // an ejection ends by itself
 }
 
-// Peers that begin a handshake and do not go on must not keep all others out: while the places are
-// taken, the oldest one gives up its own.
-void WorkerLoop::make_room() {
+void WorkerLoop::forget_ended_handshakes() {
   while (!server_handshakes_.empty()) {
-    const Begun oldest = server_handshakes_.front();
-    const auto found = conns_.find(oldest.conn);
-    const bool is_under_way = found != conns_.end() && found->second->is_in_handshake();
-    if (is_under_way) {
-      if (!is_resting_) return;
-      const std::uint64_t due = oldest.at_ms + kHandshakePatienceMs;
-      if (due > loop_.now_ms()) return room_timer_.start(Milliseconds(due - loop_.now_ms()));
-    }
+    const auto found = conns_.find(server_handshakes_.front().conn);
+    if (found != conns_.end() && found->second->is_in_handshake()) return;
     server_handshakes_.pop_front();
-    if (is_under_way) return found->second->make_room();
   }
+}
+
+// Peers that connect and say nothing must not keep all others out: while the places are taken, the
+// one that has been silent longest gives up its own.
+void WorkerLoop::make_room() {
+  forget_ended_handshakes();
+  if (!is_resting_) return;
+  for (const Begun& begun : server_handshakes_) {
+    if (begun.at_ms + kHandshakePatienceMs > loop_.now_ms()) break;
+    const auto found = conns_.find(begun.conn);
+    if (found != conns_.end() && found->second->stalls_handshake())
+      return found->second->make_room();
+  }
+  room_timer_.start(kMakeRoomEvery);
 }
 
 // Peers wait in the kernel's queue then. Applications of this host are not held up: not all of what
@@ -219,8 +224,8 @@ void WorkerLoop::rest_if_full() {
   for (Socket& socket : sockets_) {
     if (socket.is_inbound) full ? socket.listener->rest() : socket.listener->resume();
   }
-  make_room();
   if (!full) return;
+  make_room();
   options_.stats->accept_paused.add();
   log::warn("accepting from peers rests: {} TLS handshakes are under way worker={}",
             options_.max_handshakes,

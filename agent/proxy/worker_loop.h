@@ -61,8 +61,9 @@ class WorkerLoop {
 
  private:
   static constexpr std::size_t kRechecksPerTurn = 256;
-  /// Where others wait, a handshake has this long: peers that mean it need less.
-  static constexpr std::uint64_t kHandshakePatienceMs = 1000;
+  /// Where others wait, a peer has this long to begin its handshake.
+  static constexpr std::uint64_t kHandshakePatienceMs = 2000;
+  static constexpr Milliseconds kMakeRoomEvery{500};
 
   void use(UseSnapshot message);
   void make_contexts();
@@ -73,6 +74,7 @@ class WorkerLoop {
   void look_around();
   void rest_if_full();
   void make_room();
+  void forget_ended_handshakes();
   void expect_handshake_turn();
   void run_handshake_turn();
   void drain(Milliseconds deadline);

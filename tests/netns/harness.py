@@ -237,7 +237,7 @@ class Host:
         """Writes agent.toml: the usual head, the given sections, and TABLE={key: value} for single tables."""
         head = {
             "host": {"name": self.name, "trust_domain": TRUST_DOMAIN},
-            "limits": {"workers": 1},
+            "limits": {"workers": 2},
             "access_log": {"file": str(self.logs / "access.log")},
             "capture": {"enabled": captures},
         }
