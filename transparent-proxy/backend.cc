@@ -109,15 +109,17 @@ IptablesFlavour flavour_of(BackendKind kind) {
 }  // namespace
 
 Checked<std::unique_ptr<Rules>> make_rules(const ProbeResult& chosen,
-                                           const std::string& boot_suffix) {
+                                           const std::string& boot_suffix,
+                                           std::shared_ptr<Journal> journal) {
   if (is_iptables(chosen.kind)) {
     auto programs = find_iptables(flavour_of(chosen.kind));
     if (!programs) return fail(programs.error());
     return std::make_unique<IptablesRules>(
-        flavour_of(chosen.kind), std::move(*programs), boot_suffix);
+        flavour_of(chosen.kind), std::move(*programs), boot_suffix, std::move(journal));
   }
   auto runner = make_runner(chosen);
   if (!runner) return fail(runner.error());
+  if (journal) *runner = with_journal(std::move(*runner), std::move(journal));
   return std::make_unique<NftRules>(
       std::move(*runner), NftRulesOptions{family_of(chosen.kind), chosen.can_own, boot_suffix});
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/result.h"
+#include "transparent-proxy/journal.h"
 #include "transparent-proxy/rules.h"
 
 namespace mooring::transparent_proxy {
@@ -56,7 +57,10 @@ struct ProbeOptions {
 /// iptables-legacy rules in the nat table of this namespace.
 [[nodiscard]] bool is_legacy_nat_live();
 
-[[nodiscard]] Checked<std::unique_ptr<Rules>> make_rules(const ProbeResult& chosen,
-                                                         const std::string& boot_suffix);
+/// `journal` may be null: for the tries in a namespace.
+[[nodiscard]] Checked<std::unique_ptr<Rules>> make_rules(
+    const ProbeResult& chosen,
+    const std::string& boot_suffix,
+    std::shared_ptr<Journal> journal = nullptr);
 
 }  // namespace mooring::transparent_proxy

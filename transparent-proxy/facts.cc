@@ -19,6 +19,7 @@ namespace mooring::transparent_proxy {
 namespace {
 
 constexpr std::uint16_t kSshPort = 22;
+constexpr std::uint8_t kEstablished = 1;
 constexpr std::uint8_t kTimeWait = 6;
 constexpr std::uint8_t kListen = 10;
 // Of /etc files; sshd_config and resolv.conf are a few kilobytes.
@@ -96,6 +97,24 @@ bool parse_hex_address(std::string_view text, SocketAddress& out) {
   return true;
 }
 
+bool has_port(const std::vector<std::uint16_t>& ports, std::uint16_t port) {
+  return std::find(ports.begin(), ports.end(), port) != ports.end();
+}
+
+bool captures(const Plan& plan, const TcpEntry& entry) {
+  if (has_port(plan.inbound_open, entry.local.port) ||
+      has_port(plan.inbound_closed, entry.local.port))
+    return true;
+  return std::any_of(plan.outbound.begin(), plan.outbound.end(), [&](const OutboundGroup& group) {
+    return has_port(group.ports, entry.remote.port) &&
+           std::any_of(group.prefixes.begin(), group.prefixes.end(), [&](const IpPrefix& prefix) {
+             return prefix.contains(entry.remote.ip);
+           });
+  });
+}
+
+}  // namespace
+
 std::vector<TcpEntry> tcp_entries() {
   auto entries = parse_proc_tcp(content_of("/proc/net/tcp"));
   const auto v6 = parse_proc_tcp(content_of("/proc/net/tcp6"));
@@ -103,7 +122,13 @@ std::vector<TcpEntry> tcp_entries() {
   return entries;
 }
 
-}  // namespace
+std::size_t count_uncaptured(const Plan& plan, const std::vector<TcpEntry>& entries) {
+  return static_cast<std::size_t>(
+      std::count_if(entries.begin(), entries.end(), [&](const TcpEntry& entry) {
+        return entry.state == kEstablished && entry.uid != plan.agent_uid &&
+               !entry.remote.ip.is_loopback() && captures(plan, entry);
+      }));
+}
 
 std::vector<IpAddress> parse_resolvers(std::string_view text) {
   std::vector<IpAddress> found;
@@ -162,8 +187,12 @@ std::vector<TcpEntry> parse_proc_tcp(std::string_view text) {
     std::string local;
     std::string remote;
     std::string state;
+    std::string queues;
+    std::string timer;
+    std::string retransmits;
     if (!(words >> slot >> local >> remote >> state)) return;
     TcpEntry entry;
+    words >> queues >> timer >> retransmits >> entry.uid;
     std::uint32_t number = 0;
     if (!parse_hex_address(local, entry.local) || !parse_hex_address(remote, entry.remote) ||
         !parse_hex(state, number))

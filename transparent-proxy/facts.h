@@ -26,11 +26,18 @@ struct TcpEntry {
   SocketAddress local;
   SocketAddress remote;
   std::uint8_t state = 0;  // 1 established, 6 time wait, 10 listen (include/net/tcp_states.h)
+  std::uint32_t uid = 0;
   friend bool operator==(const TcpEntry&, const TcpEntry&) = default;
 };
 [[nodiscard]] std::vector<TcpEntry> parse_proc_tcp(std::string_view text);
 
 /// TCP connections of this host whose own port is `local_port`: neither listening nor in time wait.
 [[nodiscard]] std::size_t count_connections(std::uint16_t local_port);
+
+/// Connections that are open already to what `plan` captures, and stay as they are: not the agent's
+/// own.
+[[nodiscard]] std::size_t count_uncaptured(const Plan& plan, const std::vector<TcpEntry>& entries);
+/// Of this host now.
+[[nodiscard]] std::vector<TcpEntry> tcp_entries();
 
 }  // namespace mooring::transparent_proxy

@@ -53,11 +53,20 @@ Checked<std::array<IptablesPrograms, 2>> find_iptables(IptablesFlavour flavour) 
 
 IptablesRules::IptablesRules(IptablesFlavour flavour,
                              std::array<IptablesPrograms, 2> programs,
-                             std::string boot_suffix)
+                             std::string boot_suffix,
+                             std::shared_ptr<Journal> journal)
     : flavour_(flavour),
       programs_(std::move(programs)),
       families_(::access("/proc/net/if_inet6", F_OK) == 0 ? 2 : 1),
-      boot_suffix_(std::move(boot_suffix)) {}
+      boot_suffix_(std::move(boot_suffix)),
+      journal_(std::move(journal)) {}
+
+// As the journal names it.
+std::string IptablesRules::kind(std::size_t family) const {
+  return fmt::format("iptables-{} {} ",
+                     flavour_ == IptablesFlavour::legacy ? "legacy" : "nft",
+                     family == 0 ? 4 : 6);
+}
 
 // Table by table: the list of all tables is readable for root only.
 Checked<std::string> IptablesRules::saved(std::size_t family) const {
@@ -81,8 +90,13 @@ Checked<void> IptablesRules::change(std::size_t family, const std::vector<Iptabl
   if (!chains) return fail(chains.error());
   const std::string text = render_iptables_change(wanted, *chains);
   if (text.empty()) return {};
+  std::vector<std::string> things;
+  for (const IptablesPart& part : wanted)
+    things.push_back(fmt::format("{}{} {}", kind(family), part.chain.table, part.chain.name));
+  if (journal_) journal_->will_add(things);
   auto done = run_or_complain({programs_[family].restore, "-w", "5", "--noflush"}, text);
   if (!done) return fail(done.error());
+  if (journal_) journal_->keep_only(kind(family), things);
   return {};
 }
 

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "transparent-proxy/journal.h"
 #include "transparent-proxy/render_iptables.h"
 #include "transparent-proxy/rules.h"
 
@@ -25,7 +27,8 @@ class IptablesRules : public Rules {
  public:
   IptablesRules(IptablesFlavour flavour,
                 std::array<IptablesPrograms, 2> programs,
-                std::string boot_suffix);
+                std::string boot_suffix,
+                std::shared_ptr<Journal> journal = nullptr);
 
   Checked<void> capture(const Plan& plan) override;
   Checked<void> release(const Plan& plan) override;
@@ -42,12 +45,14 @@ class IptablesRules : public Rules {
   [[nodiscard]] Checked<std::vector<IptablesChain>> present(std::size_t family) const;
   [[nodiscard]] Checked<void> change(std::size_t family, const std::vector<IptablesPart>& wanted);
   [[nodiscard]] Checked<void> change_both(Parts wanted);
+  [[nodiscard]] std::string kind(std::size_t family) const;
   [[nodiscard]] std::string picture() const;
 
   IptablesFlavour flavour_;
   std::array<IptablesPrograms, 2> programs_;
   std::size_t families_ = 2;  // 1 on a host without IPv6
   std::string boot_suffix_;
+  std::shared_ptr<Journal> journal_;  // may be null
   char letter_ = 0;
   bool has_guard_ = false;
   bool has_decided_ = false;  // before that, chains of this boot are left alone

@@ -7,6 +7,7 @@
 
 #include "core/log.h"
 #include "transparent-proxy/facts.h"
+#include "transparent-proxy/saved_rules.h"
 
 namespace mooring::transparent_proxy {
 
@@ -28,6 +29,7 @@ bool NftRules::Present::has(std::string_view name) const {
 NftRules::NftRules(std::unique_ptr<NftRunner> runner, NftRulesOptions options)
     : runner_(std::move(runner)), options_(std::move(options)) {
   if (!options_.count_connections) options_.count_connections = count_connections;
+  if (!options_.saved_rules) options_.saved_rules = saved_nft_rules;
 }
 
 Checked<NftRules::Present> NftRules::look() {
@@ -187,6 +189,17 @@ void NftRules::tidy() {
     if (table.name != drain)
       log::info("capture: removed leftover table family={} name={}", table.family, table.name);
   }
+}
+
+// nft refuses a whole file because of one table that is owned by somebody else. Of another name it
+// makes a table that ends with nft, or one that tidy() removes.
+bool NftRules::is_name_saved() {
+  if (letter_ == 0 || !options_.can_own) return false;
+  const std::string saved = options_.saved_rules();
+  const auto names = [&](char letter) {
+    return saved.find(capture_table(options_.boot_suffix, letter)) != std::string::npos;
+  };
+  return names(letter_) && !names(letter_ == 'a' ? 'b' : 'a');
 }
 
 bool NftRules::has_inherited_capture() {

@@ -21,6 +21,7 @@ struct NftRulesOptions {
   std::string boot_suffix;
   /// Connections of this host whose own port is the given one.
   std::function<std::size_t(std::uint16_t)> count_connections{};  // empty: those of /proc
+  std::function<std::string()> saved_rules{};                     // empty: those of /etc
 };
 
 class NftRules : public Rules {
@@ -32,6 +33,7 @@ class NftRules : public Rules {
   Checked<void> clear() override;
   bool is_intact() override;
   void tidy() override;
+  bool is_name_saved() override;
   bool has_inherited_capture() override;
   [[nodiscard]] RulesView view() const override;
 

@@ -34,6 +34,9 @@ class Rules {
   [[nodiscard]] virtual Checked<void> clear() = 0;
   /// What capture() or release() put there is still there, unchanged.
   [[nodiscard]] virtual bool is_intact() = 0;
+  /// A firewall's file names the table that captures, and would not load as long as it has that
+  /// name: capture() gives it another one.
+  virtual bool is_name_saved() { return false; }
   /// Removes what carries our name and is not in use: leftovers of another boot or of a helper
   /// before us, also those that somebody saved into a firewall's file and loaded again; the drain
   /// table once nothing is left to drain.

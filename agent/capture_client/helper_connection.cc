@@ -96,6 +96,23 @@ Checked<void> HelperConnection::set_plan(const InterceptConfig& config) {
   return {};
 }
 
+Checked<std::chrono::seconds> HelperConnection::try_plan(const InterceptConfig& config,
+                                                         std::chrono::seconds limit) {
+  if (const auto ok = check_bounds(config); !ok) {
+    return fail(Diagnostic{"capture", describe(ok.error()), ""});
+  }
+  auto answer = ask(TryPlan{config, static_cast<std::uint16_t>(limit.count())});
+  if (!answer) return fail(answer.error());
+  if (const auto* trial = std::get_if<Trial>(&*answer)) return std::chrono::seconds{trial->limit_s};
+  return fail(Diagnostic{path_, "the capture helper gave an answer that does not fit", ""});
+}
+
+Checked<void> HelperConnection::confirm() {
+  auto answer = ask(Confirm{});
+  if (!answer) return fail(answer.error());
+  return {};
+}
+
 Checked<void> HelperConnection::drop() {
   auto answer = ask(Drop{});
   if (!answer) return fail(answer.error());

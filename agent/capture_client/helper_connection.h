@@ -2,6 +2,7 @@
 // loops run). Every call waits at most five seconds.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -29,6 +30,11 @@ class HelperConnection {
   [[nodiscard]] Checked<std::vector<Listener>> get_listeners(const GetListeners& request);
   /// `mooring capture on`: root only. Refused while no agent is connected.
   [[nodiscard]] Checked<void> set_plan(const InterceptConfig& config);
+  /// `mooring capture on` without --yes. The time in which to confirm; zero: nothing has to be.
+  [[nodiscard]] Checked<std::chrono::seconds> try_plan(const InterceptConfig& config,
+                                                       std::chrono::seconds limit);
+  /// `mooring capture confirm`.
+  [[nodiscard]] Checked<void> confirm();
   /// `mooring capture off`. From root everything opens.
   [[nodiscard]] Checked<void> drop();
   /// `mooring capture status`. Anybody who may connect.

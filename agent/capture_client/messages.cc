@@ -90,6 +90,21 @@ void write(WireWriter& out, const SetPlan& set) {
 void read(WireReader& in, SetPlan& set) {
   set.config = read_config(in);
 }
+void write(WireWriter& out, const TryPlan& attempt) {
+  write(out, attempt.config);
+  out.number(attempt.limit_s);
+}
+void read(WireReader& in, TryPlan& attempt) {
+  attempt.config = read_config(in);
+  attempt.limit_s = in.number<std::uint16_t>();
+  if (attempt.limit_s == 0 || attempt.limit_s > kMaxTrialSeconds) in.fail_with(Errc::too_large);
+}
+void write(WireWriter& out, const Trial& trial) {
+  out.number(trial.limit_s);
+}
+void read(WireReader& in, Trial& trial) {
+  trial.limit_s = in.number<std::uint16_t>();
+}
 void write(WireWriter& out, const Activate& activate) {
   write(out, activate.config);
 }
@@ -107,6 +122,8 @@ void write(WireWriter&, const Drop&) {}
 void read(WireReader&, Drop&) {}
 void write(WireWriter&, const GetStatus&) {}
 void read(WireReader&, GetStatus&) {}
+void write(WireWriter&, const Confirm&) {}
+void read(WireReader&, Confirm&) {}
 void write(WireWriter&, const Done&) {}
 void read(WireReader&, Done&) {}
 

@@ -20,6 +20,7 @@ namespace mooring::capture_client {
 inline constexpr std::uint8_t kProtocolVersion = 1;
 inline constexpr std::size_t kMaxMessageBytes = 128 * 1024;
 inline constexpr std::size_t kMaxTextBytes = 512;
+inline constexpr std::uint16_t kMaxTrialSeconds = 3600;
 
 // ---- requests, client to helper
 
@@ -36,6 +37,17 @@ struct Hello {
 struct SetPlan {
   InterceptConfig config;
   friend bool operator==(const SetPlan&, const SetPlan&) = default;
+};
+/// Root only: as SetPlan, but back to what was before unless Confirm comes in time. Answered by
+/// Trial.
+struct TryPlan {
+  InterceptConfig config;
+  std::uint16_t limit_s = 120;
+  friend bool operator==(const TryPlan&, const TryPlan&) = default;
+};
+/// Root only, and only from a login that began after the capture that it confirms.
+struct Confirm {
+  friend bool operator==(const Confirm&, const Confirm&) = default;
 };
 /// The agent or root: capture this, which capture.toml or root's plan must allow.
 struct Activate {
@@ -82,6 +94,11 @@ struct Refused {
   Errc code = Errc::bad_input;
   std::string text;  // one sentence for the admin
   friend bool operator==(const Refused&, const Refused&) = default;
+};
+
+struct Trial {
+  std::uint16_t limit_s = 0;  // 0: there is nothing to confirm
+  friend bool operator==(const Trial&, const Trial&) = default;
 };
 
 enum class Direction : std::uint8_t { outbound, inbound };
@@ -148,7 +165,10 @@ using Body = std::variant<Hello,
                           ListenerSet,
                           Owner,
                           Ping,
-                          Status>;
+                          Status,
+                          TryPlan,
+                          Confirm,
+                          Trial>;
 
 /// `id` of an answer is that of its request; 0 for a notice and for Pong. Notices go to the agent:
 /// Owner, Ping, and Status (without its config) when something in it changed.

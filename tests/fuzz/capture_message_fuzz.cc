@@ -15,6 +15,7 @@ using namespace mooring::capture_client;
 
 const InterceptConfig* config_of(const Body& body) {
   if (const auto* set = std::get_if<SetPlan>(&body)) return &set->config;
+  if (const auto* attempt = std::get_if<TryPlan>(&body)) return &attempt->config;
   if (const auto* activate = std::get_if<Activate>(&body)) return &activate->config;
   if (const auto* narrow = std::get_if<Narrow>(&body)) return &narrow->config;
   return nullptr;

@@ -33,6 +33,7 @@ CaptureControl::CaptureControl(Environment environment, SavedState saved)
       active_(std::move(saved.active)),
       set_by_root_(std::move(saved.set_by_root)),
       is_held_off_(saved.is_held_off),
+      has_trial_mark_(saved.was_on_trial),
       since_(env_.clock.wall()) {}
 
 void CaptureControl::start() {
@@ -47,6 +48,7 @@ void CaptureControl::start() {
       log::error("capture: the saved plan is not valid any more: {}", problem_);
     }
   }
+  if (has_trial_mark_) return roll_back("mooring-net ended before capture was confirmed");
   if (env_.rules.has_inherited_capture()) {
     grace_end_ = env_.clock.mono() + kGrace;
     if (active_) become(CaptureState::agent_dead);
@@ -84,6 +86,7 @@ Checked<void> CaptureControl::capture(const InterceptConfig& config) {
   grace_end_.reset();
   must_release_ = false;
   become(CaptureState::active);
+  if (!trial_) end_trial();
   save();
   return {};
 }
@@ -108,6 +111,7 @@ Checked<void> CaptureControl::set_plan(const InterceptConfig& config) {
   budget_.reset();
   auto done = capture(config);
   if (!done) return done;
+  end_trial();
   is_held_off_ = false;
   set_by_root_ = config;
   save();
@@ -142,6 +146,7 @@ Checked<void> CaptureControl::drop(Caller caller) {
     return done;
   }
   log::info("capture: switched off by root");
+  end_trial();
   set_by_root_.reset();
   is_held_off_ = true;
   become(CaptureState::held_off);
@@ -196,15 +201,16 @@ void CaptureControl::release(const std::string& why, CaptureState next) {
 }
 
 void CaptureControl::try_release() {
-  if (!must_release_ || !plan_) return;
+  if (!must_release_) return;
   last_try_ = env_.clock.mono();
-  if (auto done = env_.rules.release(*plan_); !done) {
+  if (auto done = plan_ ? env_.rules.release(*plan_) : env_.rules.clear(); !done) {
     const std::string text = describe(done.error());
     if (problem_ != text) log::error("capture: the rules cannot be removed yet: {}", text);
     problem_ = text;
     return;
   }
   must_release_ = false;
+  if (!trial_) end_trial();
 }
 
 void CaptureControl::on_rules_changed() {
@@ -222,8 +228,21 @@ void CaptureControl::on_rules_changed() {
   if (!done) problem_ = describe(done.error());
 }
 
+void CaptureControl::look_again() {
+  last_try_ = env_.clock.mono();
+  if (must_release_) return try_release();
+  if (state_ != CaptureState::active || !env_.rules.is_name_saved()) return;
+  log::warn(
+      "capture: a firewall's file has saved table {}: taking another name, so that the file can be "
+      "loaded",
+      env_.rules.view().table);
+  if (auto done = capture(InterceptConfig(*active_)); !done) problem_ = describe(done.error());
+}
+
 void CaptureControl::on_tick() {
-  if (env_.clock.mono() - last_try_ >= kRetry) try_release();
+  if (env_.clock.mono() - last_try_ >= kRetry) look_again();
+  if (trial_ && env_.clock.mono() >= trial_->end)
+    roll_back(fmt::format("nobody confirmed capture within {} s", trial_->limit.count()));
   if (grace_end_ && env_.clock.mono() >= *grace_end_) {
     grace_end_.reset();
     if (is_agent_present_ && state_ == CaptureState::active) return;
@@ -259,7 +278,7 @@ void CaptureControl::become(CaptureState state) {
 }
 
 void CaptureControl::save() {
-  env_.save(SavedState{active_, set_by_root_, is_held_off_});
+  env_.save(trial_ ? trial_->before : SavedState{active_, set_by_root_, is_held_off_});
 }
 
 capture_client::Status CaptureControl::status() const {
@@ -275,7 +294,7 @@ capture_client::Status CaptureControl::status() const {
   status.openings = openings_;
   status.since_unix_s = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::seconds>(since_.time_since_epoch()).count());
-  status.problem = problem_;
+  status.problem = trial_ ? describe_trial() : problem_;
   status.config = active_;
   return status;
 }

@@ -36,6 +36,7 @@ struct SavedState {
   std::optional<InterceptConfig> active;       // captured when it was written
   std::optional<InterceptConfig> set_by_root;  // `mooring capture on`
   bool is_held_off = false;                    // `mooring capture off`
+  bool was_on_trial = false;  // nobody confirmed what was captured when it ended; a file of its own
   friend bool operator==(const SavedState&, const SavedState&) = default;
 };
 
@@ -48,6 +49,8 @@ class CaptureControl {
     std::function<Checked<Bounds>()>
         bounds;  // read again for every request: capture.toml may have changed
     std::function<void(const SavedState&)> save;
+    /// A file that tells the rollback what is on trial; empty: nothing is.
+    std::function<Checked<void>(const std::string&)> save_trial{};
   };
   enum class Caller : std::uint8_t { root, agent };
 
@@ -59,6 +62,11 @@ class CaptureControl {
 
   // ---- requests
   [[nodiscard]] Checked<void> set_plan(const InterceptConfig& config);  // root
+  /// As set_plan(), but back to what was before unless confirm() comes within `limit`. The time
+  /// that there is: zero where nothing more is captured than was confirmed before.
+  [[nodiscard]] Checked<std::chrono::seconds> try_plan(const InterceptConfig& config,
+                                                       std::chrono::seconds limit);
+  [[nodiscard]] Checked<void> confirm();
   [[nodiscard]] Checked<void> activate(const InterceptConfig& config);  // the agent
   [[nodiscard]] Checked<void> narrow(const InterceptConfig& config);
   [[nodiscard]] Checked<void> drop(Caller caller);
@@ -79,21 +87,41 @@ class CaptureControl {
   void on_stop();
 
   [[nodiscard]] capture_client::Status status() const;
+  [[nodiscard]] bool is_on_trial() const noexcept { return trial_.has_value(); }
+  /// Rules that should be gone are owned by a socket of which the agent has a copy.
+  [[nodiscard]] bool needs_owner_back() {
+    return must_release_ && env_.rules.has_inherited_capture();
+  }
   [[nodiscard]] bool is_agent_present() const noexcept { return is_agent_present_; }
 
  private:
   [[nodiscard]] Checked<void> capture(const InterceptConfig& config);
   [[nodiscard]] Checked<void> capture_nothing();
+  [[nodiscard]] bool is_confirmed_already(const InterceptConfig& config) const;
+  void roll_back(const std::string& why);
+  void end_trial();
   void release(const std::string& why, CaptureState next);
   void try_release();
+  void look_again();
+  [[nodiscard]] std::string describe_trial() const;
   void become(CaptureState state);
   void save();
+
+  struct Trial {
+    SavedState
+        before;  // what the state file has, so that nothing has to happen for it to come back
+    std::chrono::seconds limit{};
+    MonoTime end;
+    WallTime wall_end;
+  };
 
   Environment env_;
   std::optional<InterceptConfig> active_;  // captured now, or again when the agent comes back
   std::optional<Plan> plan_;               // of active_
   std::optional<InterceptConfig> set_by_root_;
   bool is_held_off_ = false;
+  bool has_trial_mark_ = false;  // until the rules of the trial are gone or confirmed
+  std::optional<Trial> trial_;
   bool is_agent_present_ = false;
   bool must_release_ = false;  // release() failed and is tried again
   MonoTime last_try_{};

@@ -68,6 +68,16 @@ Checked<ProbeResult> pick_backend(const Options& options) {
   return choose_backend(results, parse_kernel_version(system.release), is_legacy_nat_live());
 }
 
+Checked<void> write_or_remove(const std::string& file, const std::string& content) {
+  if (content.empty()) {
+    if (::unlink(file.c_str()) == 0 || errno == ENOENT) return {};
+    return fail(Diagnostic{file, describe(error_from_errno(errno, "unlink")), ""});
+  }
+  if (const auto done = write_file_atomically(file, content, 0600); !done)
+    return fail(Diagnostic{file, describe(done.error()), ""});
+  return {};
+}
+
 SavedState load_state(const std::string& file) {
   const auto bytes = read_file(file, kMaxStateBytes);
   if (!bytes) return {};
@@ -75,6 +85,12 @@ SavedState load_state(const std::string& file) {
   if (state) return std::move(*state);
   log::warn("{} is not a state file of this version: starting with nothing captured", file);
   return {};
+}
+
+SavedState load_all(const std::string& folder) {
+  SavedState state = load_state(folder + "/state");
+  state.was_on_trial = ::access((folder + "/trial").c_str(), F_OK) == 0;
+  return state;
 }
 
 // The running helper: everything that lives as long as the loop.
@@ -87,7 +103,7 @@ class Helper {
          UniqueFd listener)
       : rules_(std::move(rules)),
         control_(environment(options, agent, backend.has_tproxy, *rules_),
-                 load_state(options.state_dir + "/state")),
+                 load_all(options.state_dir)),
         gather_(loop_,
                 [this] {
                   is_gathering_ = false;
@@ -126,6 +142,7 @@ class Helper {
     const uid_t uid = agent.uid;
     const std::string config = options.config;
     const std::string state = options.state_dir + "/state";
+    const std::string trial = options.state_dir + "/trial";
     return {rules,
             clock_,
             [uid, has_tproxy] {
@@ -139,7 +156,8 @@ class Helper {
                   !done) {
                 log::warn("{} cannot be written: {}", state, describe(done.error()));
               }
-            }};
+            },
+            [trial](const std::string& content) { return write_or_remove(trial, content); }};
   }
 
   void watch_rules(bool is_told) {
@@ -257,7 +275,11 @@ int run_helper(int argc, char** argv) {
     return give_up(1, dropped.error());
   if (::geteuid() == 0) log::warn("running as uid 0: use --user, root's files need no capability");
   if (is_legacy) choose_lock_file(options);
-  auto rules = make_rules(*backend, gather_facts(agent->uid).boot_suffix);
+  const HostFacts facts = gather_facts(agent->uid);
+  auto rules =
+      make_rules(*backend,
+                 facts.boot_suffix,
+                 std::make_shared<Journal>(options.state_dir + "/journal", facts.boot_suffix));
   if (!rules) return give_up(1, rules.error());
   if (!log::start("", *level)) return 1;
   log::info("mooring-net {} backend={} owned={} tproxy={} agent_uid={}",

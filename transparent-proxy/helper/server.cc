@@ -13,6 +13,7 @@
 #include "core/escape.h"
 #include "core/log.h"
 #include "transparent-proxy/helper/listeners.h"
+#include "transparent-proxy/helper/login.h"
 
 namespace mooring::transparent_proxy {
 
@@ -27,8 +28,8 @@ constexpr std::size_t kMaxSessionsOfOthers = 8;
 
 enum Who : std::uint8_t { kAnybody = 1, kAgent = 2, kRoot = 4 };
 
-// By the position in Body; answers have no row and nobody may send them.
-constexpr std::array<std::uint8_t, 8> kMaySend{
+// By the position in Body; answers may be sent by nobody.
+constexpr std::array<std::uint8_t, std::variant_size_v<Body>> kMaySend{
     kAnybody,        // Hello; the agent's role is checked apart
     kRoot,           // SetPlan
     kAgent | kRoot,  // Activate
@@ -37,6 +38,16 @@ constexpr std::array<std::uint8_t, 8> kMaySend{
     kAgent | kRoot,  // GetListeners
     kAnybody,        // GetStatus
     kAgent,          // Pong
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    kRoot,  // TryPlan
+    kRoot,  // Confirm
+    0,
 };
 
 Checked<Peer> peer_of(int fd) {
@@ -52,7 +63,7 @@ Checked<Peer> peer_of(int fd) {
 
 Checked<void> check_permission(const Body& request, uid_t uid, uid_t agent_uid) {
   const std::size_t type = request.index();
-  const unsigned who = type < kMaySend.size() ? kMaySend[type] : 0U;
+  const unsigned who = kMaySend[type];
   const unsigned is =
       kAnybody | (uid == 0 ? unsigned{kRoot} : 0U) | (uid == agent_uid ? unsigned{kAgent} : 0U);
   if ((who & is) == 0)
@@ -167,6 +178,10 @@ void Server::on_request(Session& session, const Message& message) {
       session.peer.uid == 0 ? CaptureControl::Caller::root : CaptureControl::Caller::agent;
   if (const auto* set = std::get_if<SetPlan>(&message.body)) {
     answer(session, message.id, control_.set_plan(set->config));
+  } else if (const auto* attempt = std::get_if<TryPlan>(&message.body)) {
+    on_try(session, message.id, *attempt);
+  } else if (std::holds_alternative<Confirm>(message.body)) {
+    on_confirm(session, message.id);
   } else if (const auto* activate = std::get_if<Activate>(&message.body)) {
     if (agent_ == nullptr) {
       return answer(session, message.id, fail(Diagnostic{"capture", "no agent is connected", ""}));
@@ -186,6 +201,23 @@ void Server::on_request(Session& session, const Message& message) {
     if (agent_ != nullptr) status.agent_pid = static_cast<std::uint32_t>(agent_->peer.pid);
     post_message(session.fd.get(), {message.id, std::move(status)});
   }
+}
+
+void Server::on_try(Session& session, std::uint32_t id, const TryPlan& attempt) {
+  const std::uint64_t began = ticks_since_boot();
+  const auto limit = control_.try_plan(attempt.config, std::chrono::seconds{attempt.limit_s});
+  if (!limit) return answer(session, id, fail(limit.error()));
+  if (limit->count() > 0) trial_began_ = began;
+  hand_over_owner();
+  post_message(session.fd.get(), {id, Trial{static_cast<std::uint16_t>(limit->count())}});
+}
+
+void Server::on_confirm(Session& session, std::uint32_t id) {
+  if (control_.is_on_trial()) {
+    if (const auto fresh = check_login(session.peer.pid, trial_began_, read_process); !fresh)
+      return answer(session, id, fresh);
+  }
+  answer(session, id, control_.confirm());
 }
 
 void Server::answer(Session& session, std::uint32_t id, const Checked<void>& outcome) {
@@ -220,6 +252,13 @@ void Server::hand_over_owner() {
   }
 }
 
+// A copy of a socket that owns nothing takes the place of the one that keeps the rules.
+void Server::take_owner_back() {
+  if (!control_.needs_owner_back()) return;
+  const UniqueFd nothing(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (nothing.valid()) post_message(agent_->fd.get(), {0, Owner{}}, {nothing.get()});
+}
+
 // What changed since it was told last; its metrics and status have it without asking.
 void Server::tell_status() {
   Status status = control_.status();
@@ -250,6 +289,7 @@ void Server::on_ping_timer() {
   // A full buffer is an unanswered ping like any other.
   post_message(agent_->fd.get(), {0, Ping{nonce}});
   tell_status();
+  take_owner_back();
   if (agent_->liveness.is_dead() && !was_dead) {
     log::error("agent does not answer pid={}", agent_->peer.pid);
     control_.on_agent_gone("the agent does not answer");

@@ -79,7 +79,10 @@ class Server {
   void give_listeners(Session& session,
                       std::uint32_t id,
                       const capture_client::GetListeners& request);
+  void on_try(Session& session, std::uint32_t id, const capture_client::TryPlan& attempt);
+  void on_confirm(Session& session, std::uint32_t id);
   void hand_over_owner();
+  void take_owner_back();
   void retire(Session& session, const std::string& why);
   void on_ping_timer();
   void tell_status();
@@ -94,6 +97,7 @@ class Server {
       retired_;               // freed by the timer, never inside their own callback
   Session* agent_ = nullptr;  // one of sessions_, the newest that said it is the agent
   std::optional<capture_client::Status> told_;  // to agent_
+  std::uint64_t trial_began_ = 0;               // clock ticks since boot
   PollWatch accept_watch_;
   Timer ping_timer_;
 };

@@ -51,7 +51,10 @@ std::vector<Message> all_messages() {
           {6, ListenerSet{{{Direction::inbound, true, 3}, {Direction::outbound, false, 0}}}},
           {0, Owner{"mooring_0123abcd_a"}},
           {0, Ping{42}},
-          {7, sample_status()}};
+          {7, sample_status()},
+          {8, TryPlan{sample_config(), 120}},
+          {9, Confirm{}},
+          {8, Trial{120}}};
 }
 
 TEST(Messages, EveryKindSurvivesTheRoundTrip) {

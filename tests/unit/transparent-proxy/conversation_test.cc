@@ -52,7 +52,8 @@ class Conversation : public testing::Test {
                                                 clock,
                                                 [] { return sample_facts(); },
                                                 [this]() -> Checked<Bounds> { return bounds; },
-                                                [](const SavedState&) {}},
+                                                [](const SavedState&) {},
+                                                [](const std::string&) { return Checked<void>{}; }},
                     SavedState{});
     control->start();
     server.emplace(loop, std::move(*socket), Server::Options{::getuid()}, *control, rules);

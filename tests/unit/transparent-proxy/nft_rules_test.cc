@@ -128,16 +128,32 @@ class NftRulesTest : public testing::Test {
     return found;
   }
   NftRules make() {
-    return NftRules(std::make_unique<FakeNft>(kernel),
-                    {NftFamily::inet, true, "0123abcd", [this](std::uint16_t port) {
-                       return port == sample.outbound_port ? open_connections : 0;
-                     }});
+    return NftRules(
+        std::make_unique<FakeNft>(kernel),
+        {NftFamily::inet,
+         true,
+         "0123abcd",
+         [this](std::uint16_t port) { return port == sample.outbound_port ? open_connections : 0; },
+         [this] { return saved; }});
   }
 
   FakeNft::Kernel kernel;
   Plan sample = *plan(sample_config(), sample_facts());
   std::size_t open_connections = 0;
+  std::string saved;  // in the firewall's file
 };
+
+TEST_F(NftRulesTest, MovesFromANameThatAFirewallsFileHas) {
+  NftRules rules = make();
+  ASSERT_TRUE(rules.capture(sample));
+  EXPECT_FALSE(rules.is_name_saved());
+  saved = "table inet filter {\n}\ntable inet mooring_0123abcd_a { # progname mooring-net\n";
+  EXPECT_TRUE(rules.is_name_saved());
+  ASSERT_TRUE(rules.capture(sample));
+  EXPECT_FALSE(rules.is_name_saved());
+  saved += "table inet mooring_0123abcd_b {\n";
+  EXPECT_FALSE(rules.is_name_saved());  // there is no third name
+}
 
 TEST_F(NftRulesTest, CapturesInOneTransactionAndTakesTurns) {
   NftRules rules = make();
