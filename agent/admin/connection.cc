@@ -95,12 +95,13 @@ void Connection::parse() {
 }
 
 void Connection::on_request(http::Request request) {
-  if (!waits_for_others(server_.handlers_, request, client_)) return answer_request(request);
+  const auto* wait = wait_before(server_.handlers_, request, client_);
+  if (wait == nullptr) return answer_request(request);
   asked_ = std::move(request);
   phase_ = Phase::waiting;
   watch_.stop();
   // This connection may be gone by then: its number finds it, or nothing.
-  server_.handlers_.before_status([server = &server_, id = id_] { server->resume(id); });
+  (*wait)([server = &server_, id = id_] { server->resume(id); });
 }
 
 void Connection::resume() {

@@ -87,6 +87,7 @@ struct Route {
 };
 
 constexpr std::string_view kStatusPath = "/status";
+constexpr std::string_view kCanaryPath = "/canary";
 
 constexpr Route kRoutes[] = {
     {"/ready", get_ready, Method::get, Access::anyone},
@@ -98,6 +99,7 @@ constexpr Route kRoutes[] = {
     {"/why", get_why, Method::get, Access::socket},
     {"/drain", post<&Handlers::drain>, Method::post, Access::privileged},
     {"/reload", post<&Handlers::reload>, Method::post, Access::privileged},
+    {kCanaryPath, post<&Handlers::canary>, Method::post, Access::privileged},
     {"/logging", post_logging, Method::post, Access::privileged},
     {"/capture", post_capture, Method::post, Access::privileged},
 };
@@ -117,8 +119,14 @@ Response not_found() {
 
 }  // namespace
 
-bool waits_for_others(const Handlers& handlers, const Request& request, const Client& client) {
-  return handlers.before_status && client.over_socket && request.path == kStatusPath;
+const std::function<void(std::function<void()> then)>* wait_before(const Handlers& handlers,
+                                                                   const Request& request,
+                                                                   const Client& client) {
+  if (!client.over_socket) return nullptr;
+  if (handlers.before_status && request.path == kStatusPath) return &handlers.before_status;
+  const bool is_canary =
+      request.path == kCanaryPath && request.method == Method::post && client.is_privileged;
+  return handlers.before_canary && is_canary ? &handlers.before_canary : nullptr;
 }
 
 Response answer(const Handlers& handlers, const Request& request, const Client& client) {

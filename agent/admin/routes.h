@@ -28,11 +28,14 @@ struct Handlers {
   /// Asks others for what `status` tells, without blocking the loop; calls `then` once, at once or
   /// later. Empty: there is nobody to ask.
   std::function<void(std::function<void()> then)> before_status{};
+  /// Tries the upstreams and services; `canary` tells the outcome.
+  std::function<void(std::function<void()> then)> before_canary{};
   std::function<std::string(std::size_t limit)> why{};  // JSON array, newest first
   std::function<std::string(std::size_t limit)> why_text{};
   // Effects; they answer with json_response() or refuse().
   std::function<http::Response()> drain{};
   std::function<http::Response()> reload{};
+  std::function<http::Response()> canary{};
   std::function<http::Response(log::Level)> set_log_level{};
   std::function<http::Response(bool on)> set_capture{};
 };
@@ -47,10 +50,9 @@ struct Client {
 /// {"error": message}
 [[nodiscard]] http::Response refuse(int status, std::string_view message);
 
-/// The answer to this request comes after handlers.before_status().
-[[nodiscard]] bool waits_for_others(const Handlers& handlers,
-                                    const http::Request& request,
-                                    const Client& client);
+/// What the answer to this request has to wait for; null: nothing.
+[[nodiscard]] const std::function<void(std::function<void()> then)>* wait_before(
+    const Handlers& handlers, const http::Request& request, const Client& client);
 
 [[nodiscard]] http::Response answer(const Handlers& handlers,
                                     const http::Request& request,

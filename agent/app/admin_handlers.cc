@@ -86,6 +86,16 @@ admin::Handlers Agent::handlers() {
     if (!capture_) return then();
     capture_->refresh(std::move(then));
   };
+  handlers.before_canary = [this](std::function<void()> then) {
+    if (!snapshot_) return then();
+    canary_.run(snapshot_, std::move(then));
+  };
+  handlers.canary = [this] {
+    Json list = Json::array();
+    for (const CanaryResult& result : canary_.results())
+      list.push_back({{"target", result.target}, {"problem", result.problem}});
+    return admin::json_response(observe::dump(list));
+  };
   handlers.why = [this](std::size_t limit) {
     return observe::render_why_json(newest(recorder_, limit));
   };

@@ -24,6 +24,7 @@ Agent::Agent(const std::string& config_file, config::AgentConfig config)
       stats_(worker_count(config_.limits)),
       identity_(loop_, [this] { on_inputs_changed(); }),
       names_(loop_, [this] { on_inputs_changed(); }),
+      canary_(loop_),
       stop_deadline_(loop_, [this] { loop_.stop(); }) {
   config_state_.path = config_file;
   config_state_.loaded_at = started_;

@@ -8,6 +8,7 @@
 
 #include "admin/routes.h"
 #include "admin/server.h"
+#include "app/canary.h"
 #include "app/capture_control.h"
 #include "app/identity_watch.h"
 #include "app/name_watch.h"
@@ -73,6 +74,7 @@ class Agent {
   std::vector<snapshot::Rejected> rejected_;
   std::unique_ptr<Workers> workers_;
   std::unique_ptr<CaptureControl> capture_;
+  Canary canary_;
   std::unique_ptr<admin::Server> server_;
   std::vector<std::unique_ptr<SignalWatch>> signals_;
   std::unique_ptr<Watchdog> watchdog_;
