@@ -42,7 +42,7 @@ struct CommandRow {
   Command command;
 };
 
-constexpr std::array<CommandRow, 13> kCommands{{
+constexpr std::array<CommandRow, 14> kCommands{{
     {"", "status", "One screen: identity, capture, services, upstreams, problems", json, status},
     {"",
      "why",
@@ -69,6 +69,11 @@ constexpr std::array<CommandRow, 13> kCommands{{
      "Capture what the configuration says, now and after each start",
      yes,
      capture_on},
+    {"capture",
+     "confirm",
+     "Keep what `on` captured; from a login that began after it",
+     nothing,
+     capture_confirm},
     {"capture", "off", "End capture: traffic flows as without Mooring", nothing, capture_off},
     {"capture", "status", "What is captured, and by which means", json, capture_status},
     {"capture",
@@ -103,7 +108,10 @@ void add_options(CLI::App& app, const CommandRow& row, Arguments& arguments) {
   }
   if (row.takes & file)
     app.add_option("FILE", arguments.config_file, "Instead of --config")->type_name("FILE");
-  if (row.takes & yes) app.add_flag("--yes", arguments.is_confirmed, "Do not ask");
+  if (row.takes & yes) {
+    app.add_flag("--yes", arguments.is_confirmed, "For automation: no canary, nothing to confirm");
+    app.add_flag("--force", arguments.is_forced, "Go on although a canary failed");
+  }
   if (row.takes & strict)
     app.add_flag("--strict", arguments.is_strict, "What is yellow fails as well");
   if (row.takes & footprint) {

@@ -19,6 +19,7 @@ struct Arguments {
   std::uint32_t count = 10;
   bool as_json = false;
   bool is_confirmed = false;  // --yes
+  bool is_forced = false;     // --force
   bool is_strict = false;
   std::string expect;
   std::string root;
@@ -35,6 +36,7 @@ using Command = ExitCode (*)(const Environment& environment, const Arguments& ar
 [[nodiscard]] ExitCode version(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode config_check(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode capture_on(const Environment& environment, const Arguments& arguments);
+[[nodiscard]] ExitCode capture_confirm(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode capture_off(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode capture_status(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode capture_plan(const Environment& environment, const Arguments& arguments);

@@ -13,6 +13,7 @@
 #include "admin/client.h"
 #include "capture_client/helper_connection.h"
 #include "config/load.h"
+#include "transparent-proxy/command.h"
 #include "transparent-proxy/facts.h"
 #include "transparent-proxy/plan.h"
 #include "transparent-proxy/render_nft.h"
@@ -58,6 +59,35 @@ Checked<capture_client::Status> ask_status(const std::string& socket) {
   return helper->status();
 }
 
+Checked<std::chrono::seconds> try_on(const std::string& socket,
+                                     const InterceptConfig& config,
+                                     std::chrono::seconds limit) {
+  auto helper = HelperConnection::open(socket);
+  if (!helper) return fail(helper.error());
+  return helper->try_plan(config, limit);
+}
+
+Checked<void> confirm(const std::string& socket) {
+  auto helper = HelperConnection::open(socket);
+  if (!helper) return fail(helper.error());
+  return helper->confirm();
+}
+
+Checked<std::size_t> count_uncaptured(const InterceptConfig& config, std::uint32_t agent_uid) {
+  const auto plan = transparent_proxy::plan(config, transparent_proxy::gather_facts(agent_uid));
+  if (!plan) return fail(plan.error());
+  return transparent_proxy::count_uncaptured(*plan, transparent_proxy::tcp_entries());
+}
+
+Checked<bool> set_rollback(bool on) {
+  if (::access("/run/systemd/system", F_OK) != 0) return false;
+  // restart: a timer that runs already would go on with the time it has left.
+  const auto done = transparent_proxy::run_or_complain(
+      {"systemctl", on ? "restart" : "stop", "mooring-rollback.timer"}, "");
+  if (!done) return fail(done.error());
+  return true;
+}
+
 Checked<std::string> plan_text(const InterceptConfig& config) {
   std::string text;
   const passwd* user = ::getpwnam(kAgentUser);  // NOLINT(concurrency-mt-unsafe)
@@ -93,6 +123,10 @@ Environment make_environment() {
   environment.has_colour = wants_colour();
   environment.admin = ask_agent;
   environment.capture_on = turn_on;
+  environment.capture_try = try_on;
+  environment.capture_confirm = confirm;
+  environment.count_uncaptured = count_uncaptured;
+  environment.set_rollback = set_rollback;
   environment.capture_off = turn_off;
   environment.capture_status = ask_status;
   environment.capture_plan = plan_text;

@@ -2,6 +2,7 @@
 // or root.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <iosfwd>
 #include <string>
@@ -37,6 +38,19 @@ struct Environment {
   /// mooring-net: `mooring capture on`, `off` and `status`.
   std::function<Checked<void>(const std::string& socket, const capture_client::InterceptConfig&)>
       capture_on;
+  /// The same on trial: the time in which it has to be confirmed, zero where that was done before.
+  std::function<Checked<std::chrono::seconds>(const std::string& socket,
+                                              const capture_client::InterceptConfig&,
+                                              std::chrono::seconds limit)>
+      capture_try;
+  std::function<Checked<void>(const std::string& socket)> capture_confirm;
+  /// Connections that are open already and would not be captured.
+  std::function<Checked<std::size_t>(const capture_client::InterceptConfig&,
+                                     std::uint32_t agent_uid)>
+      count_uncaptured;
+  /// systemd's timer that ends what nobody confirms, without mooring-net; false: there is no
+  /// systemd.
+  std::function<Checked<bool>(bool on)> set_rollback;
   std::function<Checked<void>(const std::string& socket)> capture_off;
   std::function<Checked<capture_client::Status>(const std::string& socket)> capture_status;
   /// The rules that would be applied on this host, as text with its notes.

@@ -10,6 +10,7 @@
 #include "app/intercept.h"
 #include "capture_client/helper_connection.h"
 #include "cli/commands.h"
+#include "cli/json_view.h"
 #include "cli/text_table.h"
 
 namespace mooring::cli {
@@ -17,6 +18,10 @@ namespace mooring::cli {
 namespace {
 
 using config::AgentConfig;
+
+constexpr int kHttpOk = 200;
+constexpr int kHttpForbidden = 403;
+constexpr std::chrono::seconds kConfirmWithin{120};  // mooring-rollback.timer comes after it
 
 void print_problems(const Environment& environment, const std::vector<Diagnostic>& problems) {
   for (const Diagnostic& problem : problems)
@@ -124,6 +129,90 @@ void print_notes(std::ostream& out, const std::vector<std::string>& notes) {
     fmt::print(out, "note: {}\n", note);
 }
 
+std::string summary(const capture_client::InterceptConfig& config) {
+  return fmt::format("{}, {}",
+                     count_of(config.outbound, "outbound destination"),
+                     count_of(config.inbound, "inbound port"));
+}
+
+/// Prints a line each; ok if all are well.
+ExitCode send_canaries(const Environment& environment, const Arguments& arguments) {
+  const auto reply = environment.admin(arguments.socket, "POST", "/canary");
+  if (!reply) {
+    report(environment,
+           {arguments.socket,
+            "the agent does not answer: " + describe(reply.error()),
+            "is mooringd running?"});
+    return reply.error().code == Errc::permission ? ExitCode::permission : ExitCode::unavailable;
+  }
+  const auto results = nlohmann::json::parse(reply->body, nullptr, false);
+  if (reply->status != kHttpOk || !results.is_array()) {
+    report(environment,
+           {arguments.socket,
+            "the agent tries nothing: " + text_of(results, "error"),
+            "is it an older version?"});
+    return reply->status == kHttpForbidden ? ExitCode::permission : ExitCode::failed;
+  }
+  bool is_well = true;
+  for (const auto& result : results) {
+    const std::string problem = text_of(result, "problem");
+    is_well = is_well && problem.empty();
+    fmt::print(
+        *environment.out, "{}: {}\n", text_of(result, "target"), problem.empty() ? "ok" : problem);
+  }
+  return is_well ? ExitCode::ok : ExitCode::failed;
+}
+
+ExitCode capture_on_trial(const Environment& environment,
+                          const Arguments& arguments,
+                          const Wanted& want) {
+  const capture_client::InterceptConfig& config = want.interception.config;
+  const std::string& socket = want.config.capture.helper_socket;
+  const auto status = environment.capture_status(socket);
+  if (!status) return report_helper(environment, socket, status.error());
+  if (const ExitCode code = send_canaries(environment, arguments);
+      code != ExitCode::ok && !arguments.is_forced) {
+    *environment.err
+        << "Nothing was captured: what failed above would fail for the applications too. "
+           "--force goes on all the same.\n";
+    return code;
+  }
+  if (const auto open = environment.count_uncaptured(config, status->agent_uid);
+      open && *open > 0) {
+    fmt::print(*environment.out,
+               "{} open already: not captured before the application opens them again.\n",
+               *open == 1 ? "1 connection is" : fmt::format("{} connections are", *open));
+  }
+  // First, so that nothing is captured without it, whatever happens to this process.
+  const auto timer = environment.set_rollback(true);
+  if (!timer) {
+    report(environment, timer.error());
+    *environment.err << "Nothing was captured: what ends an unconfirmed capture cannot be started. "
+                        "--yes captures without it.\n";
+    return ExitCode::failed;
+  }
+  const auto limit = environment.capture_try(socket, config, kConfirmWithin);
+  if (!limit) return report_helper(environment, socket, limit.error());
+  if (limit->count() == 0) {
+    (void)environment.set_rollback(false);
+    fmt::print(
+        *environment.out, "Capture is on: {}. All of it was confirmed before.\n", summary(config));
+    return ExitCode::ok;
+  }
+  fmt::print(*environment.out,
+             "Capture is on, for a trial: {}.\n"
+             "Log in to this host again, from where you usually come, and run there within {} s:\n"
+             "    mooring capture confirm\n"
+             "Otherwise everything goes back to what it was before.\n",
+             summary(config),
+             limit->count());
+  if (!*timer) {
+    *environment.out
+        << "There is no systemd here: only mooring-net itself ends the trial, keep it running.\n";
+  }
+  return ExitCode::ok;
+}
+
 }  // namespace
 
 ExitCode config_check(const Environment& environment, const Arguments& arguments) {
@@ -150,13 +239,22 @@ ExitCode capture_on(const Environment& environment, const Arguments& arguments) 
   if (!want) return ExitCode::config;
   print_notes(*environment.err, want->interception.notes);
   const std::string& socket = want->config.capture.helper_socket;
+  if (!arguments.is_confirmed) return capture_on_trial(environment, arguments, *want);
   if (const auto done = environment.capture_on(socket, want->interception.config); !done) {
     return report_helper(environment, socket, done.error());
   }
-  fmt::print(*environment.out,
-             "Capture is on: {}, {}.\n",
-             count_of(want->interception.config.outbound, "outbound destination"),
-             count_of(want->interception.config.inbound, "inbound port"));
+  fmt::print(*environment.out, "Capture is on: {}.\n", summary(want->interception.config));
+  return ExitCode::ok;
+}
+
+ExitCode capture_confirm(const Environment& environment, const Arguments& arguments) {
+  const std::string socket = helper_socket(environment, arguments);
+  if (const auto done = environment.capture_confirm(socket); !done)
+    return report_helper(environment, socket, done.error());
+  // Nothing is on trial any more: it would find nothing to do.
+  if (const auto stopped = environment.set_rollback(false); !stopped)
+    report(environment, stopped.error());
+  *environment.out << "Capture is confirmed and stays, also after a reboot.\n";
   return ExitCode::ok;
 }
 

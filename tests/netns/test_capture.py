@@ -89,7 +89,7 @@ class Firewalld:
 def test_firewall_decides_who_comes_in(three, kind, capture):
     server, friend, foe = three
     for host in three:
-        host.mooring("capture", *(["on"] if capture == "on" else ["off"]))
+        host.mooring("capture", *(["on", "--yes"] if capture == "on" else ["off"]))
     firewall = kind(server, friend)
     try:
         with server.server(PORT) as app:
@@ -100,7 +100,7 @@ def test_firewall_decides_who_comes_in(three, kind, capture):
     finally:
         firewall.remove(server)
         for host in three:
-            host.mooring("capture", "on")
+            host.mooring("capture", "on", "--yes")
 
 
 # ---- what is not captured
@@ -113,7 +113,7 @@ def test_live_connections_survive_capture_on_and_off(pair):
         plain.sendall(b"plain")
         assert traffic.receive_exactly(plain, 5) == b"plain"
         for host in (pair.db, pair.web):
-            host.mooring("capture", "on")
+            host.mooring("capture", "on", "--yes")
         plain.sendall(b"still")
         assert traffic.receive_exactly(plain, 5) == b"still"
         with pair.connect() as meshed:
@@ -126,7 +126,7 @@ def test_live_connections_survive_capture_on_and_off(pair):
             plain.sendall(b"still")
             assert traffic.receive_exactly(plain, 5) == b"still"
     for host in (pair.db, pair.web):
-        host.mooring("capture", "on")
+        host.mooring("capture", "on", "--yes")
     pair.db.wait_for_access(direction="inbound", reason="closed", bytes_received=8)
 
 

@@ -105,7 +105,7 @@ class TestRunning:
             assert pair.outcome() == "served"
             assert server.peers[-1][0].endswith(pair.web.ip), "the application sees the caller itself"
             for host in (pair.db, pair.web):
-                host.mooring("capture", "on")
+                host.mooring("capture", "on", "--yes")
             assert pair.outcome() == "served"
         assert "active" in pair.web.mooring("capture", "status").stdout
 

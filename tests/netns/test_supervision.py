@@ -92,7 +92,7 @@ def test_agent_without_capture_takes_a_helper_that_comes_later(fresh_lab):
     with pair.server():
         assert pair.outcome() == RESET, "plain text at a strict port"
         pair.web.start_helper()
-        wait_until(lambda: pair.web.mooring("capture", "on", check=False).returncode == 0, "root switches capture on")
+        wait_until(lambda: pair.web.mooring("capture", "on", "--yes", check=False).returncode == 0, "root switches capture on")
         assert pair.outcome() == "served"
     pair.web.wait_for_access(direction="outbound", peer_identity=pair.db.id)
 

@@ -35,6 +35,25 @@ class Cli : public ::testing::Test {
       captured_ = config;
       return helper_answer_;
     };
+    environment_.capture_try = [this](const std::string& socket,
+                                      const capture_client::InterceptConfig& config,
+                                      std::chrono::seconds limit) -> Checked<std::chrono::seconds> {
+      helper_.push_back(fmt::format("try {} {}", socket, limit.count()));
+      captured_ = config;
+      if (!helper_answer_) return fail(helper_answer_.error());
+      return is_confirmed_before_ ? std::chrono::seconds{0} : limit;
+    };
+    environment_.capture_confirm = [this](const std::string& socket) {
+      helper_.push_back("confirm " + socket);
+      return helper_answer_;
+    };
+    environment_.count_uncaptured = [this](const capture_client::InterceptConfig&, std::uint32_t) {
+      return Checked<std::size_t>(uncaptured_);
+    };
+    environment_.set_rollback = [this](bool on) {
+      helper_.push_back(on ? "timer on" : "timer off");
+      return rollback_;
+    };
     environment_.capture_off = [this](const std::string& socket) {
       helper_.push_back("off " + socket);
       return helper_answer_;
@@ -67,6 +86,9 @@ class Cli : public ::testing::Test {
   Environment environment_;
   Result<AdminAnswer> answer_ = AdminAnswer{200, "{}"};
   Checked<void> helper_answer_;
+  Checked<bool> rollback_ = true;
+  std::size_t uncaptured_ = 0;
+  bool is_confirmed_before_ = false;
   capture_client::Status status_;
   capture_client::InterceptConfig captured_;
   std::string config_text_ =
@@ -222,6 +244,71 @@ TEST_F(Cli, CaptureOnSendsWhatTheConfigurationSays) {
   EXPECT_THAT(helper_, ElementsAre("on /tmp/net.sock"));
   EXPECT_THAT(captured_.inbound,
               ElementsAre(capture_client::InboundPort{80, capture_client::OnAgentDeath::open}));
+}
+
+TEST_F(Cli, CaptureOnIsATrialThatATimerEnds) {
+  answer(200, R"([{"target": "upstream db at 10.0.0.7:5432", "problem": ""}])");
+  uncaptured_ = 3;
+  EXPECT_EQ(run({"mooring", "capture", "on"}), 0);
+  EXPECT_THAT(asked_, ElementsAre(std::string(kAsked) + "POST /canary"));
+  EXPECT_THAT(helper_, ElementsAre("timer on", "try /run/mooring/net.sock 120"));
+  EXPECT_THAT(out_.str(), HasSubstr("upstream db at 10.0.0.7:5432: ok\n"));
+  EXPECT_THAT(out_.str(), HasSubstr("3 connections are open already"));
+  EXPECT_THAT(out_.str(), HasSubstr("run there within 120 s:\n    mooring capture confirm\n"));
+  EXPECT_THAT(out_.str(), Not(HasSubstr("no systemd")));
+}
+
+TEST_F(Cli, CaptureOnStopsAtACanaryThatFails) {
+  answer(
+      200,
+      R"([{"target": "upstream db at 10.0.0.7:5432", "problem": "expired"}, {"target": "x", "problem": ""}])");
+  EXPECT_EQ(run({"mooring", "capture", "on"}), 1);
+  EXPECT_THAT(helper_, IsEmpty());
+  EXPECT_THAT(out_.str(), HasSubstr("upstream db at 10.0.0.7:5432: expired\nx: ok\n"));
+  EXPECT_EQ(run({"mooring", "capture", "on", "--force"}), 0);
+  EXPECT_THAT(helper_, ElementsAre("timer on", "try /run/mooring/net.sock 120"));
+}
+
+TEST_F(Cli, CaptureOnWithoutAnAgentIs69) {
+  answer_ = fail(Errc::refused, "connect");
+  EXPECT_EQ(run({"mooring", "capture", "on"}), 69);
+  answer(404, R"({"error": "no such path"})");
+  EXPECT_EQ(run({"mooring", "capture", "on"}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr("is it an older version?"));
+  EXPECT_THAT(helper_, IsEmpty());
+}
+
+TEST_F(Cli, CaptureOnCapturesNothingWithoutWhatEndsIt) {
+  answer(200, "[]");
+  rollback_ = fail(Diagnostic{"systemctl", "Unit mooring-rollback.timer not found", ""});
+  EXPECT_EQ(run({"mooring", "capture", "on"}), 1);
+  EXPECT_THAT(helper_, ElementsAre("timer on"));
+  EXPECT_THAT(err_.str(), HasSubstr("Nothing was captured"));
+}
+
+TEST_F(Cli, CaptureOnSaysWhoEndsItWithoutSystemd) {
+  answer(200, "[]");
+  rollback_ = false;
+  EXPECT_EQ(run({"mooring", "capture", "on"}), 0);
+  EXPECT_THAT(out_.str(),
+              HasSubstr("There is no systemd here: only mooring-net itself ends the trial"));
+}
+
+TEST_F(Cli, CaptureOnOfWhatWasConfirmedAsksForNothing) {
+  answer(200, "[]");
+  is_confirmed_before_ = true;
+  EXPECT_EQ(run({"mooring", "capture", "on"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("All of it was confirmed before."));
+  EXPECT_THAT(helper_, ElementsAre("timer on", "try /run/mooring/net.sock 120", "timer off"));
+}
+
+TEST_F(Cli, CaptureConfirmStopsTheTimerAfterwards) {
+  EXPECT_EQ(run({"mooring", "capture", "confirm"}), 0);
+  EXPECT_THAT(helper_, ElementsAre("confirm /run/mooring/net.sock", "timer off"));
+  helper_.clear();
+  helper_answer_ = fail(Diagnostic{"mooring-net", "this login began before capture", ""});
+  EXPECT_NE(run({"mooring", "capture", "confirm"}), 0);
+  EXPECT_THAT(helper_, ElementsAre("confirm /run/mooring/net.sock"));
 }
 
 TEST_F(Cli, CaptureOnWithABrokenConfigurationChangesNothing) {

@@ -9,6 +9,26 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
+TEST(CountUncaptured, CountsWhatIsOpenToWhatWillBeCaptured) {
+  Plan plan;
+  plan.agent_uid = 998;
+  plan.outbound = {{false, OnAgentDeath::open, {*parse_prefix("10.0.0.0/8")}, {5432}}};
+  plan.inbound_closed = {8080};
+  const auto entry =
+      [](const char* local, const char* remote, std::uint8_t state, std::uint32_t uid) {
+        return TcpEntry{*parse_socket_address(local), *parse_socket_address(remote), state, uid};
+      };
+  EXPECT_EQ(count_uncaptured(plan,
+                             {entry("192.0.2.1:40000", "10.0.0.7:5432", 1, 1000),
+                              entry("192.0.2.1:8080", "192.0.2.9:40000", 1, 1000),
+                              entry("192.0.2.1:40001", "10.0.0.7:5432", 1, 998),   // the agent's
+                              entry("192.0.2.1:40002", "10.0.0.7:5432", 6, 1000),  // over
+                              entry("192.0.2.1:40003", "10.0.0.7:5433", 1, 1000),
+                              entry("192.0.2.1:40004", "11.0.0.7:5432", 1, 1000),
+                              entry("127.0.0.1:8080", "127.0.0.1:40005", 1, 1000)}),
+            2U);
+}
+
 TEST(ParseResolvers, TakesNameserverLinesWithAndWithoutAScope) {
   EXPECT_THAT(parse_resolvers("# nameserver 9.9.9.9\nsearch x\nnameserver "
                               "10.0.0.53\nnameserver\tfe80::1%eth0\nnameserver bad\n"
