@@ -33,6 +33,7 @@ http::Response refused(const std::vector<Diagnostic>& problems) {
 
 Report Agent::report() const {
   Report report{.ready = readiness().ready,
+                .is_replaced = is_program_replaced(),
                 .now = Clock().wall(),
                 .started = started_,
                 .config = config_,

@@ -5,9 +5,12 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <climits>
 #include <csignal>
 #include <string>
 #include <string_view>
@@ -53,6 +56,13 @@ void prepare_process() noexcept {
     files.rlim_cur = files.rlim_max;
     (void)::setrlimit(RLIMIT_NOFILE, &files);
   }
+}
+
+bool is_program_replaced() {
+  std::array<char, PATH_MAX> target{};
+  const ssize_t size = ::readlink("/proc/self/exe", target.data(), target.size());
+  return size > 0 &&
+         std::string_view(target.data(), static_cast<std::size_t>(size)).ends_with(" (deleted)");
 }
 
 std::size_t worker_count(const config::Limits& limits) {

@@ -10,6 +10,9 @@ namespace mooring::app {
 /// No core dumps of keys, no SIGPIPE, private files, all the descriptors that the host grants.
 void prepare_process() noexcept;
 
+/// The file that this process was started from has been replaced, as an upgrade does.
+[[nodiscard]] bool is_program_replaced();
+
 /// limits.workers, or the CPUs that this process may use: its affinity, bounded by its cgroup's
 /// quota.
 [[nodiscard]] std::size_t worker_count(const config::Limits& limits);

@@ -39,6 +39,7 @@ struct CaptureState {
 /// All that a report is made of; made anew for each.
 struct Report {
   bool ready = false;
+  bool is_replaced = false;  // the installed program is another than this one
   WallTime now;
   WallTime started;
   const config::AgentConfig& config;

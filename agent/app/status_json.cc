@@ -179,6 +179,7 @@ Json host_json(const Report& report) {
   }
   return {{"name", report.config.host.name},
           {"version", MOORING_VERSION},
+          {"replaced", report.is_replaced},
           {"uptime_s", seconds(report.now - report.started)},
           {"pid", ::getpid()},
           {"workers", report.stats.workers()},

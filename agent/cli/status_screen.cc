@@ -77,14 +77,17 @@ class StatusScreen {
   void header() {
     const Json& host = member(status_, "host");
     const bool is_ready = member(status_, "ready") == true;
-    text_ += fmt::format("{}: {}   mooring {}, up {}, pid {}, {}, {}\n\n",
-                         paint(text_of(host, "name"), Tone::heading),
-                         is_ready ? paint("ready", Tone::good) : paint("not ready", Tone::bad),
-                         text_of(host, "version"),
-                         show_span(number_of(host, "uptime_s")),
-                         number_of(host, "pid"),
-                         counted(number_of(host, "workers"), "worker"),
-                         counted(number_of(host, "connections"), "open connection"));
+    const bool is_replaced = member(host, "replaced") == true;
+    text_ +=
+        fmt::format("{}: {}   mooring {}{}, up {}, pid {}, {}, {}\n\n",
+                    paint(text_of(host, "name"), Tone::heading),
+                    is_ready ? paint("ready", Tone::good) : paint("not ready", Tone::bad),
+                    text_of(host, "version"),
+                    is_replaced ? paint(" (installed: " MOORING_VERSION ")", Tone::warning) : "",
+                    show_span(number_of(host, "uptime_s")),
+                    number_of(host, "pid"),
+                    counted(number_of(host, "workers"), "worker"),
+                    counted(number_of(host, "connections"), "open connection"));
   }
 
   void identity() {

@@ -50,6 +50,7 @@ struct Site {
 
   [[nodiscard]] Report report() const {
     return {.ready = true,
+            .is_replaced = is_replaced,
             .now = now,
             .started = now - hours(1),
             .config = config,
@@ -72,6 +73,7 @@ struct Site {
     return texts;
   }
 
+  bool is_replaced = false;
   WallTime now = Clock().wall();
   config::AgentConfig config;
   ConfigState state;
@@ -90,6 +92,14 @@ std::string whole() {
 
 identity::MaterialPtr material(const test::CertOptions& options = {}) {
   return test::TestCa("shop.test").material("spiffe://shop.test/web-1", options);
+}
+
+TEST(StatusJson, SaysThatAnUpgradeWaitsForARestart) {
+  Site site(whole(), material());
+  EXPECT_EQ(site.status()["host"]["replaced"], false);
+  site.is_replaced = true;
+  EXPECT_EQ(site.status()["host"]["replaced"], true);
+  EXPECT_THAT(site.problem_texts(), Contains(HasSubstr("warning: the package was upgraded")));
 }
 
 TEST(StatusJson, HasEveryKeyOfItsDescription) {

@@ -39,6 +39,14 @@ TEST(StatusScreen, ShowsTheDocumentedExampleOnOneScreen) {
   EXPECT_LE(std::count(screen.begin(), screen.end(), '\n'), 24);
 }
 
+TEST(StatusScreen, NamesTheInstalledVersionWhereAnotherOneRuns) {
+  json upgraded = status();
+  upgraded["host"]["version"] = "0.0.9";
+  upgraded["host"]["replaced"] = true;
+  EXPECT_THAT(render_status(upgraded, false),
+              ::testing::HasSubstr("mooring 0.0.9 (installed: " MOORING_VERSION "), up"));
+}
+
 TEST(StatusScreen, ShowsAHostInTrouble) {
   json trouble = status();
   trouble["ready"] = false;
