@@ -28,6 +28,12 @@ bool write_sets(const Sets& sets) noexcept {
   return ::syscall(SYS_capset, &header, sets.data()) == 0;
 }
 
+bool has_only(const Sets& sets, std::uint32_t wanted) noexcept {
+  const auto& [first, second] = sets;
+  return first.effective == wanted && first.permitted == wanted && first.inheritable == wanted &&
+         (second.effective | second.permitted | second.inheritable) == 0;
+}
+
 constexpr std::uint32_t bit(int capability) {
   return 1U << (static_cast<unsigned>(capability) % 32U);
 }
@@ -84,9 +90,12 @@ Checked<void> drop_privileges(const PrivilegeOptions& options) {
   }
   std::uint32_t kept = bit(CAP_NET_ADMIN);
   if (options.keeps_net_raw) kept |= sets[0].permitted & bit(CAP_NET_RAW);
-  sets = {};
-  sets[0] = {kept, kept, kept};
-  if (!write_sets(sets)) return cannot("capset");
+  // A unit that grants no more than this may also forbid the call.
+  if (!has_only(sets, kept)) {
+    sets = {};
+    sets[0] = {kept, kept, kept};
+    if (!write_sets(sets)) return cannot("capset");
+  }
   for (const int capability : {CAP_NET_ADMIN, CAP_NET_RAW}) {
     if ((kept & bit(capability)) == 0) continue;
     if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0)

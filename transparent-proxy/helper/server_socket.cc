@@ -29,6 +29,12 @@ UniqueFd passed_by_systemd() {
   return UniqueFd(kFirst);
 }
 
+// The unit's group, so that nothing has to be handed over: it may not be allowed to.
+bool has_group(const std::string& path, gid_t group) {
+  struct stat info{};
+  return ::stat(path.c_str(), &info) == 0 && info.st_gid == group;
+}
+
 tl::unexpected<Diagnostic> cannot(const std::string& path, const char* what) {
   return fail(Diagnostic{path, describe(error_from_errno(errno, what)), ""});
 }
@@ -54,7 +60,8 @@ Checked<UniqueFd> make_server_socket(const std::string& path, gid_t agent_gid) {
   ::umask(before);
   if (!is_bound) return cannot(path, "bind");
   mode_t mode = 0660;
-  if (::chown(path.c_str(), static_cast<uid_t>(-1), agent_gid) != 0) {
+  if (!has_group(path, agent_gid) &&
+      ::chown(path.c_str(), static_cast<uid_t>(-1), agent_gid) != 0) {
     // Without the group the agent could not connect at all; every request is checked by SO_PEERCRED
     // anyway.
     mode = 0666;
