@@ -6,12 +6,7 @@ import pytest
 
 import envoy
 import harness
-
-
-def leave_out(reason):
-    if os.environ.get("MOORING_REQUIRE_ALL") == "1":
-        pytest.fail(f"needed here: {reason}", pytrace=False)
-    pytest.skip(reason)
+from harness import leave_out
 
 
 NEEDS = {

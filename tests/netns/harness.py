@@ -22,6 +22,8 @@ import subprocess
 import tempfile
 import time
 
+import pytest
+
 import traffic
 from traffic import wait_until
 
@@ -48,6 +50,12 @@ def run(*command, check=True, timeout=120, **options):
     if check and result.returncode != 0:
         raise AssertionError(f"{' '.join(map(str, command))}: exit code {result.returncode}\n{result.stdout}{result.stderr}")
     return result
+
+
+def leave_out(reason):
+    if os.environ.get("MOORING_REQUIRE_ALL") == "1":
+        pytest.fail(f"needed here: {reason}", pytrace=False)
+    pytest.skip(reason)
 
 
 # ---- configuration text
@@ -186,13 +194,16 @@ class Host:
         self._lines_before = 0
         self.apps = {}
         run(SUPPORT / "hosts.sh", "join", lab.switch, self.namespace, number)
-        self._holder = subprocess.Popen([SUPPORT / "hosts.sh", "hold", self.namespace, *entries], stdout=subprocess.PIPE, text=True)
-        assert self._holder.stdout.readline() == "ready\n", f"host {name} did not come up"
-        self.enter = ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "--uts", "--root", "--"]
-        self.allow_capture(ALLOW_ANY_CAPTURE)
+        self._bring_up(entries)
         if identity:
             lab.pki.svid(name)
             self.install_identity(name)
+
+    def _bring_up(self, entries):
+        self._holder = subprocess.Popen([SUPPORT / "hosts.sh", "hold", self.namespace, *entries], stdout=subprocess.PIPE, text=True)
+        assert self._holder.stdout.readline() == "ready\n", f"host {self.name} did not come up"
+        self.enter = ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "--uts", "--root", "--"]
+        self.allow_capture(ALLOW_ANY_CAPTURE)
 
     def path(self, inside):
         """A file of this host as this process can open it."""
@@ -414,6 +425,7 @@ class Capture:
 
 
 class Lab:
+    host_type = Host
     _count = itertools.count()
     open_labs = []
 
@@ -441,7 +453,7 @@ class Lab:
         return self.folder / "bin" / name
 
     def host(self, name, **options):
-        host = Host(self, name, len(self.hosts) + 1, **options)
+        host = self.host_type(self, name, len(self.hosts) + 1, **options)
         self.hosts[name] = host
         return host
 
