@@ -1,12 +1,14 @@
 #!/bin/bash
 # Installs what is missing, builds Mooring and runs its tests on Debian 12.
 #
-#   ./test.sh         release, lint, ASan+UBSan, TSan, 10 s a fuzz target, end to end
-#   ./test.sh full    also: 60 s a fuzz target, clang-tidy over everything, the benchmark lab, the long tests
+#   ./test.sh          release, lint, ASan+UBSan, TSan, 10 s a fuzz target, end to end, a package's life cycle
+#   ./test.sh full     also: 60 s a fuzz target, clang-tidy over everything, the benchmark lab, the long tests
+#   ./test.sh package  all tests of the packages, on hosts with a real systemd
 #
-# As root it installs packages and runs the end-to-end tests in network namespaces; those skip themselves otherwise.
+# As root it installs packages and runs the end-to-end tests in network namespaces and on booted hosts; those skip
+# themselves otherwise.
 # For developers, by environment:
-#   MOORING_STAGES   the stages to run, of: deps release lint asan tsan fuzz lab e2e
+#   MOORING_STAGES   the stages to run, of: deps release lint asan tsan fuzz lab e2e package
 #   MOORING_OPENSSL  what the release build links: bundled (3.5 LTS, default) or system
 #   MOORING_BASE     clang-tidy looks at what changed since this commit (default: the one before) and at the core
 #   MOORING_PYTEST   further arguments for pytest, such as "-k redis"
@@ -16,14 +18,14 @@
 set -uo pipefail
 cd "$(dirname "$0")" || exit 1
 
-full=0
+full=0 all_stages="deps release lint asan tsan fuzz e2e package"
 case ${1:-} in
   '') ;;
-  full) full=1 ;;
-  -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  full) full=1 all_stages="deps release lint asan tsan fuzz lab e2e package" ;;
+  package) MOORING_SLOW=${MOORING_SLOW:-1} all_stages="deps release package" ;;
+  -h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
   *) echo "test.sh: unknown argument '$1' (see ./test.sh --help)" >&2; exit 2 ;;
 esac
-if [ "$full" = 1 ]; then all_stages="deps release lint asan tsan fuzz lab e2e"; else all_stages="deps release lint asan tsan fuzz e2e"; fi
 stages=${MOORING_STAGES:-$all_stages}
 jobs=${MOORING_JOBS:-$(nproc)}
 fuzz_seconds=$((full ? 60 : 10))
@@ -64,7 +66,7 @@ unit_tests() {  # PRESET
 }
 
 stage_deps() {
-  local groups="build test envoy"
+  local groups="build test envoy package"
   if [ "$full" = 1 ]; then groups="$groups lab"; fi
   # shellcheck disable=SC2086
   packaging/dependencies.sh $groups
@@ -183,36 +185,43 @@ stage_lab() {
   cat build/lab/RESULTS.md
 }
 
-stage_e2e() {
-  local output=$logs/e2e-pytest.log status more=()
+python_tests() {  # FOLDER
+  local name=${1##*/} output status more=()
+  output=$logs/$name-pytest.log
   export MOORING_BIN=${MOORING_BIN:-$PWD/build/release/bin} MOORING_SLOW=${MOORING_SLOW:-$full} PYTHONDONTWRITEBYTECODE=1
   if [ "$(id -u)" = 0 ]; then
     export MOORING_REQUIRE_ALL=${MOORING_REQUIRE_ALL:-1}  # here everything is installed: a test left out is a failure
   else
-    say "not root: the tests in network namespaces skip themselves"
+    say "not root: the tests that need hosts skip themselves"
   fi
   read -ra more <<<"${MOORING_PYTEST:-}"
-  /usr/bin/python3 -m pytest tests/netns -v --durations=10 -o cache_dir="$PWD/build/e2e-cache" "${more[@]}" 2>&1 | tee "$output"
+  /usr/bin/python3 -m pytest "$1" -v --durations=10 -o cache_dir="$PWD/build/$name-cache" "${more[@]}" 2>&1 | tee "$output"
   status=${PIPESTATUS[0]}
   closing_lines+=("$(tail -n 1 "$output")")
-  if [ "$status" = 1 ]; then second_run "${more[@]}"; return; fi
+  if [ "$status" = 1 ]; then second_run "$1" "${more[@]}"; return; fi
   return "$status"
 }
 
 # One wobble of a busy machine must neither hide what the others say nor be hidden: what failed runs once more by itself,
 # and what passes then is named. More than ten failures are no wobble.
-second_run() {  # PYTEST-ARGUMENTS
-  local output=$logs/e2e-pytest-second.log status failed_before wobbly
-  failed_before=$(grep -cE '^(FAILED|ERROR) ' "$logs/e2e-pytest.log")
+second_run() {  # FOLDER PYTEST-ARGUMENTS
+  local folder=$1 name=${1##*/} output status failed_before wobbly
+  shift
+  output=$logs/$name-pytest-second.log
+  failed_before=$(grep -cE '^(FAILED|ERROR) ' "$logs/$name-pytest.log")
   if [ "$failed_before" -gt 10 ]; then return 1; fi
-  say "" "==> e2e: the $failed_before that failed, once more"
-  /usr/bin/python3 -m pytest tests/netns -v --last-failed -o cache_dir="$PWD/build/e2e-cache" "$@" 2>&1 | tee "$output"
+  say "" "==> $folder: the $failed_before that failed, once more"
+  /usr/bin/python3 -m pytest "$folder" -v --last-failed -o cache_dir="$PWD/build/$name-cache" "$@" 2>&1 | tee "$output"
   status=${PIPESTATUS[0]}
-  wobbly=$(sed -nE 's|^(tests/netns/)?([^ ]+::[^ ].*[^ ]) +PASSED.*|\2|p' "$output" | paste -sd, | sed 's/,/, /g')
+  wobbly=$(sed -nE "s|^($folder/)?([^ ]+::[^ ].*[^ ]) +PASSED.*|\\2|p" "$output" | paste -sd, | sed 's/,/, /g')
   if [ -n "$wobbly" ]; then closing_lines+=("PASSED ON THE SECOND RUN ONLY, failed on the first: $wobbly"); fi
   closing_lines+=("second run: $(tail -n 1 "$output")")
   return "$status"
 }
+
+stage_e2e() { python_tests tests/netns; }
+
+stage_package() { python_tests tests/package; }
 
 table=() failed=0
 for stage in $stages; do

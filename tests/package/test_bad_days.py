@@ -12,6 +12,8 @@ from traffic import wait_until
 
 OPEN = {"outbound": "open", "permissive": "open", "strict": "open"}
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def hosts(lab):

@@ -10,6 +10,7 @@ from machines import NEW, OLD, UNITS
 from traffic import wait_until
 
 pytestmark = pytest.mark.incremental
+BRIEF = {"drain": "5s"}
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +83,8 @@ def test_configured_it_captures(hosts, before):
     web, db = hosts
     for host in hosts:
         host.join()
-    db.configure(service("app", APP_PORT, allow=[web.id]), captures=False)
-    web.configure(upstream("db", db, [APP_PORT]), captures=False)
+    db.configure(service("app", APP_PORT, allow=[web.id]), captures=False, timeouts=BRIEF)
+    web.configure(upstream("db", db, [APP_PORT]), captures=False, timeouts=BRIEF)
     for host in hosts:
         host.systemctl("start", "mooringd.service")
         wait_until(host.status, "the agent answers")

@@ -37,6 +37,8 @@ table inet filter {
 """
 WITHIN_S = 1.0
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def hosts(lab):
