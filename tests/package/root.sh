@@ -12,7 +12,7 @@ suite=${1:?}
 shift
 # What a host has, what the tests look at it with, and the neighbours that they try.
 packages="systemd,systemd-sysv,dbus,udev,init-system-helpers,passwd,procps,iproute2,nftables,iptables,curl,openssl,python3-minimal
-needrestart,firewalld,libcap2-bin"
+needrestart,firewalld,rpm"
 packages=$(printf '%s,' $packages "$@")
 
 sources=()
@@ -28,8 +28,13 @@ if [ ! -e "$root" ]; then
   flock 9
   if [ ! -e "$root" ]; then
     work=$(mktemp -d "$cache/new.XXXXXX")
-    trap 'rm -rf "$work"' EXIT
-    mmdebstrap --variant=minbase --skip=check/empty --include="$packages" \
+    # A namespace for its mounts, and of its processes, so that they end with it: whatever happens to this script, below
+    # the folder that it removes there is never a /proc, a /sys or a /dev of the machine.
+    trap 'rm -rf --one-file-system "$work"' EXIT
+    trap 'exit 130' INT TERM HUP
+    # shellcheck disable=SC2016  # expanded by mmdebstrap
+    unshare --mount --propagation private --pid --fork --kill-child=KILL --mount-proc \
+      mmdebstrap --variant=minbase --skip=check/empty --include="$packages" \
       --customize-hook='chroot "$1" systemctl disable firewalld nftables' --customize-hook='chroot "$1" apt-get clean' \
       "$suite" "$work/root" "${sources[@]}" >"$cache/$suite.log" 2>&1 || { tail -n 30 "$cache/$suite.log" >&2; exit 1; }
     # Every host gets a name and an identity of its own.
