@@ -190,8 +190,8 @@ class MachineLab(harness.Lab):
         return super().host(name, identity=False, **options)
 
 
-def build_packages(folder):
-    """{version: .deb} of two versions of the same programs: they differ in what they say their version is."""
+def build_packages(folder, form="deb"):
+    """{version: package} of two versions of the same programs: they differ in what they say their version is."""
     packages = {}
     for version in (OLD, NEW):
         programs = folder / f"bin-{version}"
@@ -199,6 +199,6 @@ def build_packages(folder):
         for name in ("mooring", "mooring-net"):
             run("strip", "--strip-all", "-o", programs / name, harness.BINARIES / name)
             (programs / name).write_bytes((programs / name).read_bytes().replace(OLD.encode(), version.encode()))
-        made = run(ROOT / "packaging/build.sh", "--system", "--format", "deb", "--bin", programs, "--version", version, "--output", folder, timeout=600)
+        made = run(ROOT / "packaging/build.sh", "--system", "--format", form, "--bin", programs, "--version", version, "--output", folder, timeout=600)
         packages[version] = pathlib.Path(made.stdout.split()[-1])
     return packages

@@ -170,6 +170,32 @@ def test_without_nft_it_says_what_is_missing(hosts):
             web.exec("mv", tool + ".away", tool)
 
 
+def test_where_only_legacy_iptables_is_left_its_drop_in_makes_it_work(hosts):
+    web, db = hosts
+    folder = "/etc/systemd/system/mooring-net.service.d"
+    web.exec("install", "-D", "-t", folder, "-m", "644", "/usr/share/mooring/systemd/optional/mooring-net-iptables-legacy.conf")
+    tools = ["/usr/sbin/nft", "/usr/sbin/xtables-nft-multi", *web.exec("sh", "-c", "ls /usr/lib/*/libnftables.so.1*").stdout.split()]
+    for tool in tools:
+        web.exec("mv", tool, tool + ".away")
+    try:
+        web.exec("update-alternatives", "--set", "iptables", "/usr/sbin/iptables-legacy")
+        web.exec("update-alternatives", "--set", "ip6tables", "/usr/sbin/ip6tables-legacy")
+        web.systemctl("daemon-reload")
+        web.systemctl("restart", *UNITS)
+        wait_until(web.is_capturing, "capture is active", timeout=20)
+        assert web.status()["capture"]["backend"] == "iptables-legacy"
+        assert call(web, db) == "served"
+        web.mooring("capture", "off")
+        assert "mooring" not in web.exec("iptables-legacy-save").stdout.lower()
+        web.mooring("capture", "on", "--yes")
+    finally:
+        for tool in tools:
+            web.exec("mv", tool + ".away", tool)
+        web.exec("rm", "-r", folder)
+        web.systemctl("daemon-reload")
+        web.systemctl("restart", *UNITS)
+
+
 def test_without_network_a_boot_does_not_hang(hosts):
     web, _ = hosts
     run("ip", "-n", web.namespace, "link", "set", "eth0", "down")

@@ -148,6 +148,12 @@ def test_needrestart_leaves_it_alone(hosts, before):
     assert "mooringd.service" in found, "needrestart has not seen that the program was replaced: this test shows nothing"
     web.exec("needrestart", "-q", "-r", "a")
     assert [web.property(unit, "MainPID") for unit in UNITS] == pids
+    ours = "/etc/needrestart/conf.d/mooring.conf"
+    web.exec("mv", ours, ours + ".away")
+    web.exec("needrestart", "-q", "-r", "a")
+    web.exec("mv", ours + ".away", ours)
+    assert [web.property(unit, "MainPID") for unit in UNITS] != pids, "it would have restarted it"
+    wait_until(web.is_capturing, "capture is active")
 
 
 def test_downgrade_keeps_state_and_restarts_if_wanted(hosts, before):
