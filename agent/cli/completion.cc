@@ -15,12 +15,11 @@ const ProgramCommand& self_of(const Program& program) {
 }
 
 /// Every option name that is followed by a value, anywhere.
-std::set<std::string> valued_names(const Program& program, bool paths_only) {
+std::set<std::string> valued_names(const Program& program) {
   std::set<std::string> names;
   for (const ProgramCommand& command : program.commands) {
     for (const ProgramOption& option : command.options) {
-      if (!option.value.empty() && (option.is_path() || !paths_only))
-        names.insert(option.names.begin(), option.names.end());
+      if (!option.value.empty()) names.insert(option.names.begin(), option.names.end());
     }
   }
   return names;
@@ -189,6 +188,26 @@ std::string head(const Program& program, std::string_view first) {
       "{}# Printed from the definition of {}'s command line.\n", first, program.name);
 }
 
+/// What may follow each option that takes a value.
+std::string bash_values(const Program& program) {
+  std::set<std::string> seen;
+  std::string text;
+  for (const ProgramCommand& command : program.commands) {
+    for (const ProgramOption& option : command.options) {
+      if (option.value.empty() || option.names.empty() || !seen.insert(option.names.back()).second)
+        continue;
+      std::string offer;
+      if (option.is_path()) offer = "COMPREPLY=($(compgen -f -- \"$cur\")); ";
+      if (!option.choices.empty()) {
+        offer = fmt::format("COMPREPLY=($(compgen -W \"{}\" -- \"$cur\")); ",
+                            fmt::join(option.choices, " "));
+      }
+      text += fmt::format("    {}) {}return ;;\n", fmt::join(option.names, " | "), offer);
+    }
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string bash_completion(const Program& program) {
@@ -198,7 +217,7 @@ std::string bash_completion(const Program& program) {
       "  local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD - 1]}}\n"
       "  local path= words= files= i\n",
       function_of(program, ""));
-  const std::set<std::string> valued = valued_names(program, false);
+  const std::set<std::string> valued = valued_names(program);
   text += "  for ((i = 1; i < COMP_CWORD; i++)); do\n    case \"$path ${COMP_WORDS[i]}\" in\n";
   if (!valued.empty())
     text += fmt::format("      *\" \"{}) ((i++)) ;;\n", fmt::join(valued, " | *\" \""));
@@ -209,15 +228,7 @@ std::string bash_completion(const Program& program) {
         "      \"{}{}\") path=\"{}\" ;;\n", is_nested ? "" : " ", command.path, command.path);
   }
   text += "    esac\n  done\n";
-  const std::set<std::string> paths = valued_names(program, true);
-  text += "  case $prev in\n";
-  if (!paths.empty()) {
-    text += fmt::format("    {}) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n",
-                        fmt::join(paths, " | "));
-  }
-  for (const std::string& name : valued) {
-    if (!paths.contains(name)) text += fmt::format("    {}) return ;;\n", name);
-  }
+  text += "  case $prev in\n" + bash_values(program);
   text += "  esac\n  case $path in\n";
   for (const ProgramCommand& command : program.commands) {
     text += fmt::format("    \"{}\") words=\"{}\"{} ;;\n",
@@ -249,7 +260,7 @@ std::string zsh_completion(const Program& program) {
 
 std::string fish_completion(const Program& program) {
   std::string text = head(program, "");
-  text += fmt::format(kFishPath, program.name, fmt::join(valued_names(program, false), " "));
+  text += fmt::format(kFishPath, program.name, fmt::join(valued_names(program), " "));
   for (const ProgramCommand& command : program.commands) {
     for (const std::string& below : command.below) {
       text += fmt::format("complete -c {} -n {} -a {} -d {}\n",

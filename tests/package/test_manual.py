@@ -188,6 +188,10 @@ def test_the_values_of_an_argument_are_offered(shell):
     assert {"debug", "info", "warn", "error", "off"} <= set(shell.complete("mooring", "log-level", ""))
 
 
+def test_the_values_of_an_option_are_offered(shell):
+    assert {"installed", "removed", "purged"} <= set(shell.complete("mooring", "verify-host", "--expect", ""))
+
+
 def test_an_option_with_its_value_is_skipped(shell):
     assert {"on", "off"} <= set(shell.complete("mooring", "--config", "status", "capture", ""))
 
