@@ -2,6 +2,7 @@
 
 #include <linux/netfilter_ipv4.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 
 #include <algorithm>
 #include <cerrno>
