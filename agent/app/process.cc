@@ -71,8 +71,13 @@ std::size_t worker_count(const config::Limits& limits) {
 }
 
 std::size_t allocated_bytes() noexcept {
+#if __GLIBC_PREREQ(2, 33)
   const struct mallinfo2 info = ::mallinfo2();
   return info.uordblks + info.hblkhd;
+#else  // counts in int: right below 4 GiB
+  const struct mallinfo info = ::mallinfo();
+  return std::size_t{static_cast<unsigned>(info.uordblks)} + static_cast<unsigned>(info.hblkhd);
+#endif
 }
 
 }  // namespace mooring::app
