@@ -4,6 +4,7 @@
 #include <fmt/ostream.h>
 
 #include "cli/commands.h"
+#include "cli/dependencies.h"
 #include "cli/json_view.h"
 #include "cli/screens.h"
 
@@ -135,8 +136,17 @@ ExitCode log_level(const Environment& environment, const Arguments& arguments) {
   return answer.code;
 }
 
-ExitCode version(const Environment& environment, const Arguments&) {
+ExitCode version(const Environment& environment, const Arguments& arguments) {
   fmt::print(*environment.out, "mooring {}\n", MOORING_VERSION);
+  if (arguments.with_dependencies) {
+    for (const Dependency& one : dependencies()) {
+      fmt::print(*environment.out,
+                 "{:<14} {:<12} {}\n",
+                 one.name,
+                 one.is_linked_in ? "linked in" : "of the host",
+                 one.version);
+    }
+  }
   return ExitCode::ok;
 }
 

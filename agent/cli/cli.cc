@@ -22,7 +22,7 @@ constexpr const char* kExitCodes =
     "the agent or\n"
     "mooring-net does not answer; 77 no permission; 78 the configuration has mistakes.";
 
-enum Takes : std::uint8_t {
+enum Takes : std::uint16_t {
   nothing = 0,
   json = 1,
   count = 2,
@@ -31,7 +31,8 @@ enum Takes : std::uint8_t {
   yes = 16,
   strict = 32,
   footprint = 64,
-  rest = 128  // whatever else is written goes to the script
+  rest = 128,  // whatever else is written goes to the script
+  deps = 256
 };
 
 struct CommandRow {
@@ -62,7 +63,7 @@ constexpr std::array<CommandRow, 14> kCommands{{
      "Compare this host with what Mooring may have left on it",
      json | footprint | rest,
      verify_host},
-    {"", "version", "Print the version", nothing, version},
+    {"", "version", "Print the version", deps, version},
     {"config", "check", "Name every mistake of the configuration", file, config_check},
     {"capture",
      "on",
@@ -108,6 +109,8 @@ void add_options(CLI::App& app, const CommandRow& row, Arguments& arguments) {
   }
   if (row.takes & file)
     app.add_option("FILE", arguments.config_file, "Instead of --config")->type_name("FILE");
+  if (row.takes & deps)
+    app.add_flag("--deps", arguments.with_dependencies, "And what the programs were built with");
   if (row.takes & yes) {
     app.add_flag("--yes", arguments.is_confirmed, "For automation: no canary, nothing to confirm");
     app.add_flag("--force", arguments.is_forced, "Go on although a canary failed");

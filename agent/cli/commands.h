@@ -18,6 +18,7 @@ struct Arguments {
   std::string level;
   std::uint32_t count = 10;
   bool as_json = false;
+  bool with_dependencies = false;
   bool is_confirmed = false;  // --yes
   bool is_forced = false;     // --force
   bool is_strict = false;

@@ -218,6 +218,14 @@ TEST_F(Cli, VersionIsPrinted) {
             "\n");
 }
 
+TEST_F(Cli, VersionNamesWhatTheProgramsWereBuiltWith) {
+  EXPECT_EQ(run({"mooring", "version", "--deps"}), 0);
+  EXPECT_THAT(out_.str(), StartsWith("mooring " MOORING_VERSION "\nopenssl        "));
+  for (const char* name : {"\nlibuv ", "\nfmt ", "\nspdlog ", "\ncli11 ", "\nllhttp "}) {
+    EXPECT_THAT(out_.str(), HasSubstr(name));
+  }
+}
+
 TEST_F(Cli, ConfigCheckIsZeroOr78) {
   EXPECT_EQ(run({"mooring", "config", "check"}), 0);
   EXPECT_EQ(out_.str(), "/etc/mooring/agent.toml: correct, 1 service, 0 upstreams, 0 warnings\n");
