@@ -3,7 +3,7 @@
 #
 #   packaging/libraries.sh --fetch     brings compiler and sources into the cache (needs the network)
 #   packaging/libraries.sh --refresh   the same, asking again for newer versions of the sources
-#   packaging/libraries.sh amd64|arm64 builds the libraries, once; prints NAME=VERSION=PREFIX, one a line
+#   packaging/libraries.sh amd64|arm64 builds the libraries, once; prints "NAME VERSION PURL PREFIX" of each
 #   packaging/libraries.sh --compiler amd64|arm64   prints the folder of cc, c++, ar and ranlib
 #
 # Compiler: zig, from PyPI; it brings clang, libc++ and the headers of every glibc. Sources: Debian's source packages,
@@ -29,7 +29,14 @@ libuv      libuv1   trixie    1
 fmt        fmtlib   bookworm  9
 spdlog     spdlog   bookworm  1:1
 "
-readonly headers="libcli11-dev libexpected-dev nlohmann-json3-dev libtomlplusplus-dev node-llhttp"
+# What is headers or C source only.
+readonly headers="
+cli11          libcli11-dev
+tl-expected    libexpected-dev
+nlohmann-json  nlohmann-json3-dev
+tomlplusplus   libtomlplusplus-dev
+llhttp         node-llhttp
+"
 readonly nowhere=/nonexistent/openssl  # as in packaging/openssl.sh
 
 cache=${MOORING_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/mooring}
@@ -87,6 +94,7 @@ store_source() {  # NAME SERIES: what unpack_source left
 # ---- compiler
 
 # By these names CMake and OpenSSL take the compiler for an ordinary clang. -fno-sanitize=undefined: zig adds traps.
+# No path of this machine gets into the programs, so that another machine makes the same bytes.
 write_compiler() {  # ARCH
   local triple=${machine_of[$1]}-linux-gnu.$glibc tool hardening="${hardening_of[$1]}"
   compiler=$cache/zig-$zig/$1
@@ -95,7 +103,8 @@ write_compiler() {  # ARCH
     cat >"$compiler/.$tool.$$" <<END
 #!/bin/sh
 export ZIG_GLOBAL_CACHE_DIR='$cache/zig-cache' ZIG_LOCAL_CACHE_DIR='$cache/zig-cache'
-exec '$cache/zig-$zig/ziglang/zig' $tool -target $triple -fno-sanitize=undefined $hardening "\$@"
+exec '$cache/zig-$zig/ziglang/zig' $tool -target $triple -fno-sanitize=undefined $hardening \\
+  -ffile-prefix-map='$cache=/build' "\$@"
 END
   done
   for tool in ar ranlib; do
@@ -116,7 +125,7 @@ with_cmake() {  # SOURCE OPTION...
   local from=$1 build=$work/build
   shift
   cmake -S "$from" -B "$build" -G Ninja -DCMAKE_TOOLCHAIN_FILE="$here/portable.cmake" -DCMAKE_BUILD_TYPE=Release \
-    -DCMAKE_C_FLAGS_RELEASE="$flags" -DCMAKE_CXX_FLAGS_RELEASE="$flags" -DCMAKE_POSITION_INDEPENDENT_CODE=ON \
+    -DCMAKE_C_FLAGS_RELEASE="$flags -ffile-prefix-map=$work=/build" -DCMAKE_CXX_FLAGS_RELEASE="$flags -ffile-prefix-map=$work=/build" -DCMAKE_POSITION_INDEPENDENT_CODE=ON \
     -DBUILD_SHARED_LIBS=OFF -DBUILD_TESTING=OFF -DCMAKE_INSTALL_PREFIX="$prefix" -DCMAKE_INSTALL_LIBDIR=lib "$@"
   cmake --build "$build" -j "$(nproc)"
   DESTDIR=$root cmake --install "$build"
@@ -125,7 +134,9 @@ with_cmake() {  # SOURCE OPTION...
 build_openssl() {
   shrink_connections "$1"
   cd "$1"
-  CC=$compiler/cc AR=$compiler/ar RANLIB=$compiler/ranlib ./Configure "linux-${machine_of[$arch]}" \
+  # The library keeps the name of its compiler: without the path.
+  export PATH=$compiler:$PATH
+  CC=cc AR=ar RANLIB=ranlib ./Configure "linux-${machine_of[$arch]}" \
     --prefix=$nowhere --openssldir=$nowhere "${configure[@]}" -fno-sanitize=undefined -ffunction-sections -fdata-sections
   make -j"$(nproc)" build_libs
   make install_dev DESTDIR="$work/openssl"
@@ -145,11 +156,11 @@ build_spdlog() {
     -DCMAKE_PREFIX_PATH="$(prefix_of fmt)" -DCMAKE_FIND_ROOT_PATH="$(prefix_of fmt)"
 }
 
-prefix_of() { sed -n "s/^$1=[^=]*=//p" <<<"$built"; }
+prefix_of() { sed -n "s/^$1 .* //p" <<<"$built"; }
 
-build_one() {  # NAME SERIES: adds its line to $built
+build_one() {  # NAME PACKAGE SERIES: adds its line to $built
   local name=$1 version source key root prefix
-  version=$(cat "$(pointer "$name" "$2")")
+  version=$(cat "$(pointer "$name" "$3")")
   source=$cache/source/$name-$version
   key=$({ declare -f "build_$name" with_cmake write_compiler shrink_connections
           echo "$flags ${configure[*]} ${hardening_of[$arch]} $zig $glibc $built"; cat "$here/portable.cmake"; } | sha256sum | cut -c1-8)
@@ -159,7 +170,9 @@ build_one() {  # NAME SERIES: adds its line to $built
     work=$(mktemp -d "$cache/library.XXXXXX")
     root=$work/root
     cp -a "$source" "$work/src"
-    (set -e; "build_$name" "$work/src") >"$work/log" 2>&1 || { tail -n 40 "$work/log" >&2; die "$name for $arch failed"; }
+    # Not "(...) || die", which would let every command of the recipe but the last one fail.
+    "build_$name" "$work/src" >"$work/log" 2>&1 &
+    wait $! || { tail -n 40 "$work/log" >&2; die "$name for $arch failed"; }
     cp "$source/.dsc-sha256" "$root$prefix/dsc-sha256"
     mkdir -p "$(dirname "$prefix")"
     rm -rf "$prefix"
@@ -167,14 +180,15 @@ build_one() {  # NAME SERIES: adds its line to $built
     rm -rf "$work"
     say "$name $version for $arch in $((SECONDS - began)) s"
   fi
-  built+="$name=$version=$prefix"$'\n'
+  built+="$name $version pkg:deb/debian/$2@$version?arch=source $prefix"$'\n'
 }
 
 # The headers of installed packages, away from /usr/include, whose glibc is not the one we build for.
 copy_headers() {
-  local package version prefix file key
+  local name package version prefix file key
   key=$(declare -f copy_headers | sha256sum | cut -c1-8)
-  for package in $headers; do
+  while read -r name package; do
+    [ -n "$name" ] || continue
     version=$(dpkg-query -W -f '${Version}' "$package") || die "$package is not installed"
     prefix=$cache/portable/headers/$package-$version-$key
     if [ ! -d "$prefix" ]; then
@@ -190,8 +204,8 @@ copy_headers() {
       fi
       mv "$prefix.new" "$prefix"
     fi
-    built+="$package=$version=$prefix"$'\n'
-  done
+    built+="$name $version pkg:deb/debian/$package@$version $prefix"$'\n'
+  done <<<"$headers"
 }
 
 refresh=0
@@ -217,15 +231,20 @@ fetch_sources
 rm -rf "$work"
 [ -n "${arch:-}" ] || exit 0
 write_compiler "$arch"
+exec 9>"$cache/libraries-$arch.lock"
+flock 9
 if [ "$1" = --compiler ]; then echo "$compiler"; exit; fi
 
 if [ "$arch" = amd64 ]; then configure+=(-fcf-protection); fi
 flags="-O2 -DNDEBUG -fPIC -fstack-protector-strong -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3"
 flags+=" -ftrivial-auto-var-init=zero -ffunction-sections -fdata-sections"
+export SOURCE_DATE_EPOCH=1  # OpenSSL keeps the time of its build as well
 export MOORING_COMPILER=$compiler MOORING_PROCESSOR=${machine_of[$arch]}
 built=""
-while read -r name _ _ series; do
-  if [ -n "$name" ]; then build_one "$name" "$series"; fi
+while read -r name package _ series; do
+  if [ -n "$name" ]; then build_one "$name" "$package" "$series"; fi
 done <<<"$libraries"
+exec 8>"$cache/libraries.lock"
+flock 8  # they are of both architectures
 copy_headers
-printf '%s' "$built"
+printf 'libc++ %s pkg:pypi/ziglang@%s %s\n%s' "$zig" "$zig" "$cache/zig-$zig" "$built"

@@ -79,7 +79,15 @@ def read_contents(form):
     twice = {p for p in paths if paths.count(p) > 1}
     if twice:
         raise Wrong(f"packaging/contents: listed twice: {', '.join(sorted(twice))}")
-    return sorted(entries, key=lambda e: e.path)
+    return sorted(entries + folders_between(entries), key=lambda e: e.path)
+
+
+def folders_between(entries):
+    """Unlisted folders below a listed one: rpm leaves behind what nobody owns."""
+    listed = {e.path for e in entries}
+    parents = {str(p) for e in entries for p in pathlib.PurePath(e.path).parents}
+    return [Entry("dir", p, "0755", "root", "root", "-") for p in sorted(parents - listed)
+            if any(str(above) in listed for above in pathlib.PurePath(p).parents)]
 
 
 def locate(entry, options):
