@@ -34,8 +34,9 @@ def run(*command, check=True, timeout=300, **options):
     return done
 
 
-def build(output, *arguments, **options):
-    done = subprocess.run([ROOT / "packaging/build.sh", "--output", output, *arguments], stdout=subprocess.PIPE, text=True, timeout=3600, check=True, **options)
+def build(output, *arguments, mask="0022", **options):
+    command = ["sh", "-c", f'umask {mask}; exec "$0" "$@"', ROOT / "packaging/build.sh", "--output", output, *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=3600, check=True, **options)
     return [pathlib.Path(line) for line in done.stdout.split()]
 
 
