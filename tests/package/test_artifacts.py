@@ -76,6 +76,14 @@ def stack_guards(program):
     return len(re.findall(rb"\x64[\x48\x4c]\x8b.\x25\x28\x00\x00\x00", program.read_bytes(), re.DOTALL))
 
 
+def test_stack_protector_is_that_of_glibc(package):
+    """Its canary is another one in each process; that of zig's runtime is a constant."""
+    wanted = {"__stack_chk_fail"} | ({"__stack_chk_guard"} if package.arch == "arm64" else set())  # amd64: in the thread's block
+    for program in package.programs:
+        found = re.findall(r"UND (__stack_chk_\w+)@", run("readelf", "-W", "--dyn-syms", program).stdout)
+        assert set(found) == wanted, program
+
+
 def test_no_symbol_table_is_left(package):
     for program in package.programs:
         assert not re.search(r" \.(symtab|debug_\w+)", run("readelf", "-W", "--sections", program).stdout)
