@@ -93,6 +93,7 @@ if [ $system = 1 ]; then
   arch=$(dpkg --print-architecture)
   bin=${bin:-build/release/bin}
   "$bin/mooring" version --deps | awk 'NR > 1 { print $1, $NF, "pkg:generic/" $1 "@" $NF }' | stage strip "$bin" "$bin" "$arch"
+  echo "The libraries are the distribution's: see the copyright files of its packages." >"$work/$arch/gen/libraries-licences"
   pack "$arch" "$(system_depends "$arch")"
   exit
 fi
@@ -103,5 +104,6 @@ for arch in "${archs[@]}"; do
   [ -n "$bin" ] || build_portable "$arch" mooring mooring-net
   packaging/libraries.sh "$arch" |
     stage llvm-strip-19 "${bin:-build/portable-$arch/bin}" "${bin:-build/portable-$native/bin}" "$arch"
+  packaging/libraries.sh "$arch" | packaging/notices.sh >"$work/$arch/gen/libraries-licences"
   pack "$arch" "libc6 (>= 2.17)"
 done

@@ -3,6 +3,7 @@
     pytest tests/package/test_artifacts.py       builds them first, which takes minutes the first time
     MOORING_PACKAGES=DIR pytest ...              takes those of packaging/build.sh --output DIR
 """
+import gzip
 import json
 import os
 import pathlib
@@ -231,6 +232,13 @@ def test_bill_of_materials_lists_what_is_inside(package):
     assert all(words[1:3] == ["linked", "in"] for words in said)
     assert {(words[0], words[-1]) for words in said} == {(each["name"], each["version"]) for each in bill["components"]}
     assert ("openssl", "3.5") in {(words[0], words[-1][:3]) for words in said}
+
+
+def test_licences_of_what_is_linked_in_are_passed_on(package):
+    doc = package.root / "usr/share/doc/mooring"
+    sections = re.split(r"^======== (\S+) \S+$", gzip.decompress((doc / "libraries-licences.gz").read_bytes()).decode(), flags=re.MULTILINE)
+    assert set(sections[1::2]) == {each["name"] for each in json.loads((doc / "sbom.cdx.json").read_text())["components"]}
+    assert all(re.search(r"copyright", text, re.IGNORECASE) and len(text) > 500 for text in sections[2::2])
 
 
 def test_lintian_and_rpmlint_have_no_error(package):
