@@ -55,6 +55,7 @@ build_portable() {  # ARCH TARGET...
   done <<<"$listing"
   case $arch in amd64) MOORING_PROCESSOR=x86_64 ;; arm64) MOORING_PROCESSOR=aarch64 ;; *) die "no such architecture: $arch" ;; esac
   export MOORING_COMPILER MOORING_PROCESSOR
+  unset CCACHE_BASEDIR  # with it other paths would get into the programs than without
   PKG_CONFIG_LIBDIR=${configs%:} PKG_CONFIG_PATH="" cmake -S . -B "build/portable-$arch" -G Ninja \
     -DCMAKE_TOOLCHAIN_FILE="$PWD/packaging/portable.cmake" -DCMAKE_BUILD_TYPE=Release -DMOORING_TESTS=OFF \
     -DMOORING_OPENSSL=bundled -DOPENSSL_ROOT_DIR="$openssl" -DCMAKE_FIND_ROOT_PATH="${roots%;}" -DMOORING_BUNDLED="${bundled%;}" >&2
