@@ -17,6 +17,8 @@ import pytest
 import artifacts
 from artifacts import ARCHS, ROOT, leave_out, need, run
 
+pytestmark = pytest.mark.long
+
 MAX_INSTALLED = 15 * 1000 * 1000
 GLIBC_LIBRARIES = re.compile(r"(libc|libm|libdl|libpthread|librt|libutil)\.so\.\d|ld-linux[-a-z0-9_]*\.so\.\d")
 

@@ -10,6 +10,8 @@ import pytest
 import installers_lab as lab
 from installers_lab import NEW, OLD
 
+pytestmark = pytest.mark.long
+
 STATE = ("/etc/mooring/agent.toml", "/var/lib/mooring/last", "/var/log/mooring/access.log")
 
 
