@@ -179,7 +179,6 @@ def is_loadable(host):
     return host.exec("nft", "--check", "-f", "/etc/nftables.conf", check=False).returncode == 0
 
 
-@pytest.mark.xfail(reason="until mooring-net gives up a table's name that it finds in a saved ruleset", strict=False)
 def test_ruleset_saved_during_capture_is_loaded_during_capture(hosts):
     """nft refuses a whole file for one table that another program owns: the host would be without its firewall."""
     web, db = hosts
