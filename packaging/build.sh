@@ -54,7 +54,7 @@ build_portable() {  # ARCH TARGET...
     if [ "$name" = openssl ]; then openssl=$prefix; fi
   done <<<"$listing"
   case $arch in amd64) MOORING_PROCESSOR=x86_64 ;; arm64) MOORING_PROCESSOR=aarch64 ;; *) die "no such architecture: $arch" ;; esac
-  export MOORING_COMPILER MOORING_PROCESSOR
+  export MOORING_COMPILER MOORING_PROCESSOR CCACHE_COMPILERCHECK=content  # a script, written anew, that names the version
   unset CCACHE_BASEDIR  # with it other paths would get into the programs than without
   PKG_CONFIG_LIBDIR=${configs%:} PKG_CONFIG_PATH="" cmake -S . -B "build/portable-$arch" -G Ninja \
     -DCMAKE_TOOLCHAIN_FILE="$PWD/packaging/portable.cmake" -DCMAKE_BUILD_TYPE=Release -DMOORING_TESTS=OFF \
