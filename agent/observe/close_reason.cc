@@ -154,8 +154,8 @@ constexpr std::array<Row, kCloseReasons> kRows{{
      false,
      "The certificate of {peer} leads to no trust anchor of its trust domain that this host "
      "has{detail}.",
-     "Compare the bundles of both hosts: add the other CA to identity.bundle, or its trust domain to "
-     "[identity.federated]."},
+     "Compare the bundles of both hosts: add the other CA to identity.bundle, or its trust domain "
+     "to [identity.federated]."},
     {peer_expired,
      "peer_expired",
      "DPE",
