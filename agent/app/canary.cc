@@ -57,7 +57,7 @@ class Canary::Attempt final : public net::TcpStream::Owner {
     auto fd = net::make_connecting_socket(target, std::nullopt, {});
     if (!fd) return finish(describe(fd.error()));
     if (auto started = stream_.connect(std::move(*fd), target); !started)
-      finish(std::strerror(started.error().detail));
+      finish(errno_text(started.error().detail));
   }
   void finish(const std::string& problem) {
     if (std::exchange(is_done_, true)) return;
@@ -69,7 +69,7 @@ class Canary::Attempt final : public net::TcpStream::Owner {
 
  private:
   void on_connected(net::TcpStream&, int error) override {
-    if (error != 0) return finish(std::strerror(error));
+    if (error != 0) return finish(errno_text(error));
     if (!session_) return finish("");
     stream_.start_reading();
     take(session_->start());
@@ -78,7 +78,7 @@ class Canary::Attempt final : public net::TcpStream::Owner {
   void on_eof(net::TcpStream&) override {
     finish("the peer ended the connection during the handshake");
   }
-  void on_reset(net::TcpStream&, int error) override { finish(std::strerror(error)); }
+  void on_reset(net::TcpStream&, int error) override { finish(errno_text(error)); }
   void on_drained(net::TcpStream&) override {}
   void on_write_closed(net::TcpStream&) override {}
 
@@ -136,6 +136,7 @@ void Canary::try_upstreams() {
       continue;
     const snapshot::Cluster& cluster = *snapshot_->clusters[position];
     std::vector<tls::PeerMatcher> peers;
+    peers.reserve(cluster.expected_peers.size());
     for (const auto& expected : cluster.expected_peers)
       peers.push_back({expected.text, expected.is_prefix});
     for (const SocketAddress& address :
@@ -168,11 +169,12 @@ void Canary::try_services() {
     }
     const std::size_t position = snapshot_->cluster_of_listener[i];
     if (position == snapshot::kNoMatch) continue;
-    for (const SocketAddress& address : snapshot_->clusters[position]->endpoints)
+    for (const SocketAddress& address : snapshot_->clusters[position]->endpoints) {
       add(fmt::format("{}, its application at {}", name, address.to_string()),
           address,
           {},
           nullptr);
+    }
   }
 }
 

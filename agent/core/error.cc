@@ -49,13 +49,13 @@ const char* to_string(Errc code) noexcept {
   return "invalid";
 }
 
-namespace {
-
 // glibc's strerrordesc_np would be shorter, but needs 2.32.
 std::string errno_text(int value) {
   char buffer[128];
   return strerror_r(value, buffer, sizeof buffer);
 }
+
+namespace {
 
 bool detail_is_errno(Errc code) {
   return code != Errc::tls_protocol && code != Errc::bad_certificate && code != Errc::untrusted &&

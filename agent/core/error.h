@@ -46,6 +46,8 @@ static_assert(sizeof(Error) == 16 && std::is_trivially_copyable_v<Error>);
 
 /// "refused in connect: Connection refused": for logs and command-line output.
 [[nodiscard]] std::string describe(const Error& error);
+/// "Connection refused"; from any thread.
+[[nodiscard]] std::string errno_text(int value);
 
 /// Maps errno to the nearest code and keeps it as detail.
 [[nodiscard]] Error error_from_errno(int errno_value, const char* place) noexcept;

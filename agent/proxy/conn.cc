@@ -294,7 +294,7 @@ void Conn::on_reset(net::TcpStream& stream, int error) {
     return on_connect_failed(error);
   const bool from_downstream = &side_of(stream) == &downstream_;
   finish(from_downstream ? CloseReason::downstream_reset : CloseReason::upstream_reset,
-         std::strerror(error));
+         errno_text(error));
 }
 
 void Conn::on_drained(net::TcpStream& stream) {

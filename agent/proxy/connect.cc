@@ -1,6 +1,5 @@
 // The connect phase: an endpoint that takes the connection, or a typed refusal.
 #include <cerrno>
-#include <cstring>
 
 #include "net/socket.h"
 #include "proxy/worker_loop.h"
@@ -50,7 +49,7 @@ void Conn::try_next_endpoint() {
     if (!worker_.upstreams().choose(*cluster_, tried_, worker_.loop().now_ms(), choice)) {
       cluster_stats_->upstream_cx_none_healthy.add();
       if (tried_.empty()) return finish(CloseReason::no_endpoint);
-      return finish(reason_of(connect_error_), std::strerror(connect_error_));
+      return finish(reason_of(connect_error_), errno_text(connect_error_));
     }
     if (choice.is_panic) cluster_stats_->lb_healthy_panic.add();
     target = cluster_->endpoints[choice.endpoint];
@@ -86,7 +85,7 @@ void Conn::on_connect_failed(int error) {
       return try_next_endpoint();
   }
   if (cluster_->connect_attempts > 1) cluster_stats_->upstream_cx_connect_attempts_exceeded.add();
-  finish(reason_of(error), std::strerror(error));
+  finish(reason_of(error), errno_text(error));
 }
 
 }  // namespace mooring::proxy
