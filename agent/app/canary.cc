@@ -1,6 +1,5 @@
 #include "app/canary.h"
 
-#include <cstring>
 #include <utility>
 
 #include <fmt/format.h>
