@@ -69,7 +69,9 @@ void NameWatch::look_up_all() {
 void NameWatch::look_up(const std::string& name) {
   if (pending_.contains(name)) return;
   pending_[name] = std::make_unique<net::Lookup>(
-      loop_, name, [this, name](std::vector<IpAddress> addresses) { on_answer(name, addresses); });
+      loop_, name, [this, name](const std::vector<IpAddress>& addresses) {
+        on_answer(name, addresses);
+      });
 }
 
 void NameWatch::on_answer(const std::string& name, const std::vector<IpAddress>& addresses) {
