@@ -75,10 +75,11 @@ std::vector<Problem> problems(const Report& report) {
   const std::string& last_error = report.config_state.last_error;
   if (!last_error.empty())
     list.push_back({true, "the newest configuration was refused: " + last_error});
-  if (report.is_replaced)
+  if (report.is_replaced) {
     list.push_back({false,
                     "the package was upgraded, and the version before still runs; to use the new "
                     "one: systemctl restart mooring-net mooringd"});
+  }
   add_identity(list, report);
   if (!report.capture.problem.empty()) list.push_back({true, "capture: " + report.capture.problem});
   for (const snapshot::Rejected& rejected : report.rejected) {
