@@ -67,12 +67,6 @@ Response post_logging(const Handlers& handlers, const Request& request) {
   return handlers.set_log_level ? handlers.set_log_level(*level) : refuse(501, "not available");
 }
 
-Response post_capture(const Handlers& handlers, const Request& request) {
-  const std::string state = request.parameter("state").value_or("");
-  if (state != "on" && state != "off") return refuse(400, "state is on or off");
-  return handlers.set_capture ? handlers.set_capture(state == "on") : refuse(501, "not available");
-}
-
 enum class Access : std::uint8_t {
   anyone,      // also on the metrics address
   socket,      // whoever may open the unix socket
@@ -101,7 +95,6 @@ constexpr Route kRoutes[] = {
     {"/reload", post<&Handlers::reload>, Method::post, Access::privileged},
     {kCanaryPath, post<&Handlers::canary>, Method::post, Access::privileged},
     {"/logging", post_logging, Method::post, Access::privileged},
-    {"/capture", post_capture, Method::post, Access::privileged},
 };
 
 const char* name(Method method) {

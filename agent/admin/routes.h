@@ -37,7 +37,6 @@ struct Handlers {
   std::function<http::Response()> reload{};
   std::function<http::Response()> canary{};
   std::function<http::Response(log::Level)> set_log_level{};
-  std::function<http::Response(bool on)> set_capture{};
 };
 
 /// Who asks.

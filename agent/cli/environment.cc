@@ -14,9 +14,8 @@
 #include "capture_client/helper_connection.h"
 #include "config/load.h"
 #include "transparent-proxy/command.h"
+#include "transparent-proxy/describe_plan.h"
 #include "transparent-proxy/facts.h"
-#include "transparent-proxy/plan.h"
-#include "transparent-proxy/render_nft.h"
 
 namespace mooring::cli {
 
@@ -88,19 +87,15 @@ Checked<bool> set_rollback(bool on) {
   return true;
 }
 
-Checked<std::string> plan_text(const InterceptConfig& config) {
+Checked<std::string> plan_text(const InterceptConfig& config, const std::string& backend) {
   std::string text;
   const passwd* user = ::getpwnam(kAgentUser);  // NOLINT(concurrency-mt-unsafe)
   if (user == nullptr)
     text += fmt::format("note: there is no user {}; uid 0 stands for it below\n", kAgentUser);
   const auto facts = transparent_proxy::gather_facts(user == nullptr ? 0 : user->pw_uid);
-  const auto plan = transparent_proxy::plan(config, facts);
-  if (!plan) return fail(plan.error());
-  for (const std::string& note : plan->notes)
-    text += fmt::format("note: {}\n", note);
-  text += transparent_proxy::render_nft(*plan, {});
-  text += transparent_proxy::render_nft_guard(*plan, transparent_proxy::NftFamily::inet);
-  return text;
+  const auto rules = transparent_proxy::describe_plan(config, facts, backend);
+  if (!rules) return fail(rules.error());
+  return text + *rules;
 }
 
 Error become(const std::string& path, const std::vector<std::string>& arguments) {

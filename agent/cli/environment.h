@@ -54,7 +54,10 @@ struct Environment {
   std::function<Checked<void>(const std::string& socket)> capture_off;
   std::function<Checked<capture_client::Status>(const std::string& socket)> capture_status;
   /// The rules that would be applied on this host, as text with its notes.
-  std::function<Checked<std::string>(const capture_client::InterceptConfig&)> capture_plan;
+  /// `backend` as mooring-net names it; empty: its first choice.
+  std::function<Checked<std::string>(const capture_client::InterceptConfig&,
+                                     const std::string& backend)>
+      capture_plan;
   /// Addresses of a host name; empty when there are none.
   app::ResolveName resolve;
   std::function<tl::expected<config::AgentConfig, std::vector<Diagnostic>>(const std::string& file)>

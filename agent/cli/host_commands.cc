@@ -291,7 +291,9 @@ ExitCode capture_plan(const Environment& environment, const Arguments& arguments
                      << "\n";
     return ExitCode::ok;
   }
-  const auto text = environment.capture_plan(want->interception.config);
+  const auto status = environment.capture_status(want->config.capture.helper_socket);
+  const auto text =
+      environment.capture_plan(want->interception.config, status ? status->backend : "");
   if (!text) return report(environment, text.error());
   print_notes(*environment.out, want->interception.notes);
   *environment.out << *text;

@@ -30,8 +30,7 @@ Handlers full_handlers() {
       .why_text = [](std::size_t) { return std::string("because\n"); },
       .drain = [] { return json_response("{}"); },
       .reload = [] { return refuse(422, "no"); },
-      .set_log_level = [](log::Level level) { return json_response(log::to_string(level)); },
-      .set_capture = [](bool on) { return json_response(on ? "on" : "off"); }};
+      .set_log_level = [](log::Level level) { return json_response(log::to_string(level)); }};
 }
 
 int status(Method method,
@@ -54,8 +53,6 @@ TEST(AdminRoutes, AnswerTheirHandlers) {
             "because\n");
   EXPECT_EQ(answer(full_handlers(), request(Method::post, "/logging", "level=debug"), kRoot).body,
             "debug");
-  EXPECT_EQ(answer(full_handlers(), request(Method::post, "/capture", "state=off"), kRoot).body,
-            "off");
   EXPECT_EQ(status(Method::post, "/reload", kRoot), 422);
 }
 
@@ -68,7 +65,7 @@ TEST(AdminRoutes, SayWhyTheAgentIsNotReady) {
 }
 
 TEST(AdminRoutes, LetOnlyThePrivilegedChangeSomething) {
-  for (const char* path : {"/drain", "/reload", "/logging", "/capture"}) {
+  for (const char* path : {"/drain", "/reload", "/logging"}) {
     EXPECT_EQ(status(Method::post, path, kReader, "level=info&state=on"), 403) << path;
     EXPECT_NE(status(Method::post, path, kRoot, "level=info&state=on"), 403) << path;
     EXPECT_EQ(status(Method::get, path, kRoot), 405) << path;
@@ -91,7 +88,6 @@ TEST(AdminRoutes, RefuseWhatTheyDoNotKnow) {
   EXPECT_EQ(status(Method::post, "/ready", kRoot), 405);
   EXPECT_EQ(status(Method::post, "/logging", kRoot, "level=loud"), 400);
   EXPECT_EQ(status(Method::post, "/logging", kRoot), 400);
-  EXPECT_EQ(status(Method::post, "/capture", kRoot, "state=1"), 400);
   EXPECT_EQ(status(Method::get, "/why", kRoot, "limit=-1"), 400);
   EXPECT_EQ(status(Method::get, "/why", kRoot, "limit=99999999999999999999"), 400);
 }
@@ -100,7 +96,7 @@ TEST(AdminRoutes, SayThatAHandlerIsMissing) {
   for (const char* path : {"/ready", "/metrics", "/config_dump", "/clusters", "/status", "/why"}) {
     EXPECT_EQ(answer({}, request(Method::get, path), kRoot).status, 501) << path;
   }
-  for (const char* path : {"/drain", "/reload", "/logging", "/capture"}) {
+  for (const char* path : {"/drain", "/reload", "/logging"}) {
     EXPECT_EQ(answer({}, request(Method::post, path, "level=info&state=on"), kRoot).status, 501)
         << path;
   }

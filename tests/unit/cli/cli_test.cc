@@ -61,7 +61,8 @@ class Cli : public ::testing::Test {
     environment_.capture_status = [this](const std::string&) {
       return Checked<capture_client::Status>(status_);
     };
-    environment_.capture_plan = [](const capture_client::InterceptConfig& config) {
+    environment_.capture_plan = [](const capture_client::InterceptConfig& config,
+                                   const std::string& /*backend*/) {
       return Checked<std::string>(fmt::format("table with {} ports\n", config.inbound.size()));
     };
     environment_.exec = [this](const std::string& path, const std::vector<std::string>& arguments) {

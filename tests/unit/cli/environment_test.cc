@@ -106,10 +106,12 @@ TEST(RealEnvironment, AMissingAgentAndHelperAre69) {
 TEST(RealEnvironment, PlansWithoutTouchingTheHost) {
   capture_client::InterceptConfig wanted;
   wanted.inbound.push_back({5432, capture_client::OnAgentDeath::closed});
-  const auto text = make_environment().capture_plan(wanted);
+  const auto text = make_environment().capture_plan(wanted, "nft inet");
   ASSERT_TRUE(text) << describe(text.error());
   EXPECT_THAT(*text, HasSubstr("tcp dport { 5432 }"));
   EXPECT_THAT(*text, HasSubstr("15006"));
+  EXPECT_THAT(*make_environment().capture_plan(wanted, "iptables-legacy"),
+              HasSubstr("iptables-legacy-restore"));
 }
 
 }  // namespace
