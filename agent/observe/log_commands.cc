@@ -135,8 +135,11 @@ std::string format_start(WallTime time, const std::string& pattern) {
   }
   const std::tm utc = to_utc(seconds.count());
   std::array<char, 512> buffer{};
-  return std::string(buffer.data(),
-                     std::strftime(buffer.data(), buffer.size(), plain.c_str(), &utc));
+  std::string text(buffer.data(), std::strftime(buffer.data(), buffer.size(), plain.c_str(), &utc));
+  // %n and %t: a connection is one line.
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+  return text;
 }
 
 constexpr auto kNone = LogCommand::Argument::none;

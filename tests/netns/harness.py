@@ -202,7 +202,7 @@ class Host:
     def _bring_up(self, entries):
         self._holder = subprocess.Popen([SUPPORT / "hosts.sh", "hold", self.namespace, *entries], stdout=subprocess.PIPE, text=True)
         assert self._holder.stdout.readline() == "ready\n", f"host {self.name} did not come up"
-        self.enter = ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "--uts", "--root", "--"]
+        self.enter = ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "--uts", "--root", "--wdns=/", "--"]
         self.allow_capture(ALLOW_ANY_CAPTURE)
 
     def path(self, inside):

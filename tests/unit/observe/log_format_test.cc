@@ -61,6 +61,7 @@ TEST(LogTemplate, PrintsADashForWhatDoesNotExist) {
 TEST(LogTemplate, FormatsTheTimeAsAsked) {
   EXPECT_EQ(line("%START_TIME(%Y/%m/%d %H:%M:%S.%3f)%"), "2026/09/21 14:13:20.123");
   EXPECT_EQ(line("%START_TIME(%s.%6f %%)%"), "1790000000.123000 %");
+  EXPECT_EQ(line("%START_TIME(%Y%n%d)%"), "2026 21");
 }
 
 TEST(LogTemplate, CutsToALength) {
