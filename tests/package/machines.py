@@ -196,7 +196,7 @@ def build_packages(folder, form="deb"):
     for version in (OLD, NEW):
         programs = folder / f"bin-{version}"
         programs.mkdir(exist_ok=True)
-        for name in ("mooring", "mooring-net"):
+        for name in ("mooring", "mooring-net", "mooring-docs"):
             run("strip", "--strip-all", "-o", programs / name, harness.BINARIES / name)
             (programs / name).write_bytes((programs / name).read_bytes().replace(OLD.encode(), version.encode()))
         made = run(ROOT / "packaging/build.sh", "--system", "--format", form, "--bin", programs, "--version", version, "--output", folder, timeout=600)
