@@ -43,12 +43,15 @@ class Machine(harness.Host):
     suite = "bookworm"
 
     def _bring_up(self, entries):
-        for name in ("upper", "work", "root"):
-            (self.folder / name).mkdir()
-        self.root = self.folder / "root"
+        self.root, self._disk = self.folder / "root", self.folder / "disk"
+        for folder in (self.root, self._disk):
+            folder.mkdir()
+        run("mount", "-t", "tmpfs", "tmpfs", self._disk)  # an overlay, where the tests may lie, cannot hold another's upper folder
+        for name in ("upper", "work"):
+            (self._disk / name).mkdir()
         self.logs = self.root / "var/log/mooring"
         base = base_root(self.suite, tuple(libraries_of(self.lab.packages[OLD])))
-        options = f"lowerdir={base},upperdir={self.folder}/upper,workdir={self.folder}/work"
+        options = f"lowerdir={base},upperdir={self._disk}/upper,workdir={self._disk}/work"
         run("mount", "-t", "overlay", "overlay", "-o", options, self.root)
         self.write("/etc/machine-id", uuid.uuid4().hex + "\n")
         self.write("/etc/hostname", self.name + "\n")
@@ -93,6 +96,7 @@ class Machine(harness.Host):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
         wait_until(lambda: subprocess.run(["umount", "-R", self.root], check=False, capture_output=True).returncode == 0, "the overlay is let go")
+        run("umount", self._disk)
 
     # -- files: below /run only while it runs
 
