@@ -4,17 +4,11 @@
 
 #include <fmt/format.h>
 
+#include "proxy/tls_options.h"
+
 namespace mooring::app {
 
 namespace {
-
-tls::Parameters parameters_of(const config::Tls& tls) {
-  tls::Parameters parameters;
-  parameters.tls13_only = tls.min_version == config::TlsVersion::tls13;
-  parameters.ciphers = tls.ciphers;
-  parameters.groups = tls.groups;
-  return parameters;
-}
 
 // Of a range nobody knows who is there.
 std::vector<SocketAddress> hosts_of(const snapshot::Listener& listener) {
@@ -114,8 +108,11 @@ void Canary::begin() {
   client_.reset();
   pending_ = 1;  // until all have begun
   if (snapshot_->material) {
-    auto made = tls::Context::make(
-        tls::Role::client, snapshot_->material, parameters_of(snapshot_->tls), scratch_, clock_);
+    auto made = tls::Context::make(tls::Role::client,
+                                   snapshot_->material,
+                                   proxy::tls_parameters(snapshot_->tls),
+                                   scratch_,
+                                   clock_);
     if (made) client_ = std::move(*made);
   }
   limit_.start(kLimit);
@@ -134,10 +131,7 @@ void Canary::try_upstreams() {
         position == snapshot::kNoMatch)
       continue;
     const snapshot::Cluster& cluster = *snapshot_->clusters[position];
-    std::vector<tls::PeerMatcher> peers;
-    peers.reserve(cluster.expected_peers.size());
-    for (const auto& expected : cluster.expected_peers)
-      peers.push_back({expected.text, expected.is_prefix});
+    const std::vector<tls::PeerMatcher> peers = proxy::peer_matchers(cluster.expected_peers);
     for (const SocketAddress& address :
          cluster.original_dst ? hosts_of(listener) : cluster.endpoints) {
       add(fmt::format("upstream {} at {}", cluster.name, address.to_string()),
@@ -206,8 +200,11 @@ void Canary::meet_ourselves(const std::string& target) {
   const std::vector<tls::PeerMatcher> expected{{snapshot_->material->id.text(), false}};
   tls::Context::ClientOptions options;
   options.expected_peers = expected;
-  auto context = tls::Context::make(
-      tls::Role::server, snapshot_->material, parameters_of(snapshot_->tls), scratch_, clock_);
+  auto context = tls::Context::make(tls::Role::server,
+                                    snapshot_->material,
+                                    proxy::tls_parameters(snapshot_->tls),
+                                    scratch_,
+                                    clock_);
   auto client = client_->make_client(options);
   if (!context || !client) return;
   auto server = (*context)->make_server();

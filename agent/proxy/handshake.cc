@@ -1,6 +1,7 @@
 // TLS with the other host's agent, and what its identity may do.
 #include "core/escape.h"
 #include "policy/authorize.h"
+#include "proxy/tls_options.h"
 #include "proxy/worker_loop.h"
 
 namespace mooring::proxy {
@@ -34,14 +35,6 @@ CloseReason reason_of(tls::Failure failure) {
   return CloseReason::handshake_failed;
 }
 
-std::vector<tls::PeerMatcher> matchers_from(const std::vector<config::SpiffePattern>& patterns) {
-  std::vector<tls::PeerMatcher> matchers;
-  matchers.reserve(patterns.size());
-  for (const auto& pattern : patterns)
-    matchers.push_back({pattern.text, pattern.is_prefix});
-  return matchers;
-}
-
 }  // namespace
 
 void Conn::start_server_handshake(Bytes first) {
@@ -65,7 +58,7 @@ void Conn::start_server_handshake(Bytes first) {
 }
 
 void Conn::start_client_handshake() {
-  expected_peers_ = matchers_from(cluster_->expected_peers);
+  expected_peers_ = peer_matchers(cluster_->expected_peers);
   // A session made under other expectations is not offered: its server would answer before we look
   // at it again.
   std::string resume_key = cluster_->name + "|" + upstream_remote_.to_string();

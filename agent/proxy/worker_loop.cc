@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/log.h"
+#include "proxy/tls_options.h"
 
 namespace mooring::proxy {
 
@@ -73,11 +74,7 @@ void WorkerLoop::make_contexts() {
   client_tls_.reset();
   server_tls_.reset();
   if (!snapshot_->material) return;
-  tls::Parameters parameters;
-  parameters.tls13_only = snapshot_->tls.min_version == config::TlsVersion::tls13;
-  parameters.ciphers = snapshot_->tls.ciphers;
-  parameters.groups = snapshot_->tls.groups;
-  parameters.resumption = snapshot_->tls.resumption;
+  const tls::Parameters parameters = tls_parameters(snapshot_->tls);
   for (const tls::Role role : {tls::Role::client, tls::Role::server}) {
     auto context = tls::Context::make(role, snapshot_->material, parameters, scratch_, clock_);
     if (!context) {

@@ -6,19 +6,13 @@ import re
 import shutil
 import subprocess
 
-import pytest
+from harness import leave_out
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = pathlib.Path(os.environ.get("MOORING_CACHE") or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "mooring")
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 ARCHS = {"amd64": "x86_64", "arm64": "aarch64"}
 PROGRAMS = ("usr/bin/mooring", "usr/libexec/mooring/mooring-net")
-
-
-def leave_out(reason):
-    if os.environ.get("MOORING_REQUIRE_ALL") == "1":
-        pytest.fail(f"needed here: {reason}", pytrace=False)
-    pytest.skip(reason)
 
 
 def need(*tools):

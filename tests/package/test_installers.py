@@ -8,17 +8,12 @@ import textwrap
 import pytest
 
 import installers_lab as lab
+from harness import leave_out
 from installers_lab import NEW, OLD
 
 pytestmark = pytest.mark.long
 
 STATE = ("/etc/mooring/agent.toml", "/var/lib/mooring/last", "/var/log/mooring/access.log")
-
-
-def leave_out(reason):
-    if os.environ.get("MOORING_REQUIRE_ALL") == "1":
-        pytest.fail(f"needed here: {reason}", pytrace=False)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
