@@ -34,9 +34,10 @@ int run_daemon(const std::string& config_file) {
     return complain(fmt::format("{}: {}", config->logging.file, describe(started.error())),
                     kFailed);
   }
-  if (tls::is_fips_host(fips) && fips.is_bundled)
+  if (tls::is_fips_host(fips) && fips.is_bundled) {
     log::warn("the host is in FIPS mode, and {} lets an OpenSSL serve that is not validated",
               tls::kAllowNonFips);
+  }
   int exit_code = 0;
   if (auto agent = Agent::build(config_file, std::move(*config))) {
     (*agent)->run();

@@ -87,10 +87,11 @@ void TcpStream::start_reading() {
           // A hang-up behind bytes is an end to libuv, whether by FIN or by reset.
           const int error =
               count == UV_EOF ? pending_error(stream->fd()) : static_cast<int>(-count);
-          if (error == 0)
+          if (error == 0) {
             stream->owner_.on_eof(*stream);
-          else
+          } else {
             stream->owner_.on_reset(*stream, error);
+          }
         }
       });
 }
@@ -107,10 +108,11 @@ void TcpStream::write(Bytes bytes) {
     uv_buf_t buffer = uv_buf_init(reinterpret_cast<char*>(const_cast<std::byte*>(bytes.data())),
                                   static_cast<unsigned>(bytes.size()));
     const int sent = uv_try_write(reinterpret_cast<uv_stream_t*>(&handle_->tcp), &buffer, 1);
-    if (sent > 0)
+    if (sent > 0) {
       bytes = bytes.subspan(static_cast<std::size_t>(sent));
-    else if (sent != UV_EAGAIN)
+    } else if (sent != UV_EAGAIN) {
       return fail_later(-sent);
+    }
     if (bytes.empty()) return;
   }
   if (!queue_) queue_ = std::make_unique<ByteQueue>(pool_.chunks);
@@ -173,10 +175,11 @@ void TcpStream::close_write() {
                                    Handle* handle = Handle::of(request->data);
                                    TcpStream* stream = handle->stream;
                                    if (stream == nullptr) return;
-                                   if (status == 0)
+                                   if (status == 0) {
                                      stream->owner_.on_write_closed(*stream);
-                                   else
+                                   } else {
                                      stream->owner_.on_reset(*stream, -status);
+                                   }
                                  });
   if (result != 0) fail_later(-result);
 }

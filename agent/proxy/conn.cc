@@ -188,7 +188,11 @@ observe::AccessRecord Conn::record(CloseReason reason, std::string detail) const
     out.peer_identity = peer.spiffe_id;
     out.tls_version = peer.version;
     out.tls_cipher = peer.cipher;
-    out.sni = is_inbound() ? peer.sni : cluster_->sni;
+    if (is_inbound()) {
+      out.sni = peer.sni;
+    } else if (cluster_) {
+      out.sni = cluster_->sni;
+    }
     out.tls_resumed = peer.resumed;
   }
   return out;

@@ -136,9 +136,10 @@ void Conn::authorize() {
   const snapshot::Snapshot& snapshot = worker_.snapshot();
   if (snapshot.generation != generation_) {
     const std::size_t position = snapshot.find_listener(listener_->name);
-    if (position != snapshot::kNoMatch)
+    if (position != snapshot::kNoMatch) {
       worker_.send_home(
           {generation_, std::exchange(listener_, snapshot.listeners[position]), {}, {}});
+    }
   }
   policy::Verdict verdict =
       policy::authorize(listener_->authorization, downstream_.tls->peer().spiffe_id);
