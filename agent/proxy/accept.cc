@@ -76,11 +76,15 @@ bool Conn::gather(int fd, SocketKind kind, const std::string& bound) {
 
 void Conn::begin_outbound() {
   if (cluster_->mtls && worker_.client_tls() == nullptr) return finish(CloseReason::no_identity);
-  if (!cluster_->mtls || !worker_.handshakes_full(HandshakeRole::client)) return connect_upstream();
+  if (!cluster_->mtls) return connect_upstream();
+  if (!worker_.handshakes_full(HandshakeRole::client, handshake_group())) {
+    enter_handshake();
+    return connect_upstream();
+  }
   // The peer's clock runs from the connect on, so that the wait comes before it. How long is the
   // application's to decide.
   phase_ = Phase::awaiting_slot;
-  worker_.wait_for_slot(HandshakeRole::client, id_);
+  worker_.wait_for_slot(HandshakeRole::client, id_, handshake_group());
 }
 
 void Conn::begin_inbound() {

@@ -200,12 +200,13 @@ observe::AccessRecord Conn::record(CloseReason reason, std::string detail) const
 
 void Conn::enter_handshake() {
   counts_as_handshake_ = true;
-  worker_.enter_handshake(handshake_role(), id_);
+  worker_.enter_handshake(handshake_role(), id_, handshake_group());
   set_deadline(worker_.options().handshake_timeout);
 }
 
 void Conn::leave_handshake() {
-  if (std::exchange(counts_as_handshake_, false)) worker_.leave_handshake(handshake_role());
+  if (std::exchange(counts_as_handshake_, false))
+    worker_.leave_handshake(handshake_role(), handshake_group());
 }
 
 void Conn::hold(Bytes bytes) {

@@ -115,6 +115,9 @@ class Conn final : public net::TcpStream::Owner {
   [[nodiscard]] HandshakeRole handshake_role() const noexcept {
     return is_inbound() ? HandshakeRole::server : HandshakeRole::client;
   }
+  [[nodiscard]] HandshakeGate::Group handshake_group() const noexcept {
+    return is_inbound() ? nullptr : cluster_stats_;
+  }
   [[nodiscard]] bool is_trusted_by(const snapshot::Snapshot& snapshot,
                                    const tls::PeerInfo& peer) const;
   [[nodiscard]] bool is_expected_by(const snapshot::Snapshot& snapshot,

@@ -40,12 +40,12 @@ CloseReason reason_of(tls::Failure failure) {
 void Conn::start_server_handshake(Bytes first) {
   // A reload may have taken the identity away since the connection began.
   if (worker_.server_tls() == nullptr) return finish(CloseReason::no_identity);
-  if (worker_.handshakes_full(HandshakeRole::server)) {
+  if (worker_.handshakes_full(HandshakeRole::server, handshake_group())) {
     hold(first);
     phase_ = Phase::awaiting_slot;
     set_deadline(worker_.options().handshake_timeout);
     downstream_.tcp->stop_reading();
-    return worker_.wait_for_slot(HandshakeRole::server, id_);
+    return worker_.wait_for_slot(HandshakeRole::server, id_, handshake_group());
   }
   material_ = worker_.snapshot().material;
   auto session = worker_.server_tls()->make_server();
@@ -74,7 +74,7 @@ void Conn::start_client_handshake() {
   if (!session) return finish(CloseReason::out_of_resources, describe(session.error()));
   upstream_.tls = std::move(*session);
   phase_ = Phase::handshaking_up;
-  enter_handshake();
+  set_deadline(worker_.options().handshake_timeout);  // its place it has since before the connect
   upstream_.tcp->start_reading();
   const tls::Step step = upstream_.tls->start();
   upstream_.tcp->write(step.to_peer);
@@ -84,7 +84,10 @@ void Conn::start_client_handshake() {
 void Conn::on_handshake_turn() {
   if (phase_ == Phase::awaiting_slot) {
     clear_deadline();
-    if (!is_inbound()) return connect_upstream();
+    if (!is_inbound()) {
+      enter_handshake();
+      return connect_upstream();
+    }
     return start_server_handshake(take_held());
   }
   if (phase_ != Phase::handshaking && phase_ != Phase::handshaking_up) return;

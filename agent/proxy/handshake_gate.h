@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
 
 namespace mooring::proxy {
@@ -22,18 +23,21 @@ class HandshakeGate {
 
   explicit HandshakeGate(std::size_t limit) noexcept : limit_(limit) {}
 
-  [[nodiscard]] bool is_full(HandshakeRole role) const noexcept {
-    return active_[index(role)] >= limit_;
-  }
+  /// Whose handshakes share one part of the places: the cluster called; null for a server's peers.
+  using Group = const void*;
+
+  /// A group of callers may hold as many places as it leaves free: however many stall in one (or
+  /// some), there are places left for the next.
+  [[nodiscard]] bool is_full(HandshakeRole role, Group group = nullptr) const noexcept;
   [[nodiscard]] std::size_t active() const noexcept { return active_[0] + active_[1]; }
-  void enter(HandshakeRole role) noexcept { ++active_[index(role)]; }
-  void leave(HandshakeRole role) noexcept { --active_[index(role)]; }
+  void enter(HandshakeRole role, Group group = nullptr);
+  void leave(HandshakeRole role, Group group = nullptr);
 
   /// False: not in this turn; wait_for_step() then.
   [[nodiscard]] bool take_step() noexcept;
   void wait_for_step(std::uint64_t conn) { steps_.push_back(conn); }
-  void wait_for_slot(HandshakeRole role, std::uint64_t conn) {
-    slots_[index(role)].push_back(conn);
+  void wait_for_slot(HandshakeRole role, std::uint64_t conn, Group group = nullptr) {
+    lines_[index(role)][group].waiting.push_back(conn);
   }
 
   /// Whether new_turn() is to be called in the next turn of the loop.
@@ -47,16 +51,23 @@ class HandshakeGate {
   static constexpr std::size_t index(HandshakeRole role) noexcept {
     return static_cast<std::size_t>(role);
   }
-  [[nodiscard]] bool can_admit(std::size_t role) const noexcept {
-    return !slots_[role].empty() && active_[role] < limit_;
-  }
+  struct Line {
+    std::size_t active = 0;
+    std::deque<std::uint64_t> waiting;
+  };
+  using Lines = std::map<Group, Line>;
+
+  [[nodiscard]] bool has_room(std::size_t role, std::size_t held) const noexcept;
+  /// Of those that may go on the one that holds least, then the one that came first.
+  [[nodiscard]] Lines::const_iterator next_line(std::size_t role) const noexcept;
+  void forget_if_unused(std::size_t role, Lines::const_iterator line);
 
   std::size_t limit_;
   std::array<std::size_t, 2> active_{};
   std::size_t steps_left_ = kStepsPerTurn;
   std::size_t admissions_left_ = kStepsPerTurn;
   std::deque<std::uint64_t> steps_;
-  std::array<std::deque<std::uint64_t>, 2> slots_;
+  std::array<Lines, 2> lines_;
 };
 
 }  // namespace mooring::proxy

@@ -132,8 +132,10 @@ void WorkerLoop::accept(UniqueFd fd, SocketKind kind, const std::string& bound) 
   started.begin(std::move(fd), kind, bound);
 }
 
-void WorkerLoop::enter_handshake(HandshakeRole role, std::uint64_t conn) {
-  gate_.enter(role);
+void WorkerLoop::enter_handshake(HandshakeRole role,
+                                 std::uint64_t conn,
+                                 HandshakeGate::Group group) {
+  gate_.enter(role, group);
   if (role == HandshakeRole::server) {
     server_handshakes_.push_back({conn, loop_.now_ms()});
     forget_ended_handshakes();
@@ -142,8 +144,8 @@ void WorkerLoop::enter_handshake(HandshakeRole role, std::uint64_t conn) {
   rest_if_full();
 }
 
-void WorkerLoop::leave_handshake(HandshakeRole role) {
-  gate_.leave(role);
+void WorkerLoop::leave_handshake(HandshakeRole role, HandshakeGate::Group group) {
+  gate_.leave(role, group);
   options_.stats->handshakes_active.set(gate_.active());
   rest_if_full();
   expect_handshake_turn();
@@ -160,8 +162,8 @@ void WorkerLoop::wait_for_step(std::uint64_t conn) {
   expect_handshake_turn();
 }
 
-void WorkerLoop::wait_for_slot(HandshakeRole role, std::uint64_t conn) {
-  gate_.wait_for_slot(role, conn);
+void WorkerLoop::wait_for_slot(HandshakeRole role, std::uint64_t conn, HandshakeGate::Group group) {
+  gate_.wait_for_slot(role, conn, group);
   expect_handshake_turn();
 }
 

@@ -43,14 +43,15 @@ class WorkerLoop {
   [[nodiscard]] tls::Context* server_tls() noexcept { return server_tls_.get(); }
   [[nodiscard]] bool is_draining() const noexcept { return draining_; }
   [[nodiscard]] std::size_t connections() const noexcept { return conns_.size(); }
-  [[nodiscard]] bool handshakes_full(HandshakeRole role) const noexcept {
-    return gate_.is_full(role);
+  [[nodiscard]] bool handshakes_full(HandshakeRole role,
+                                     HandshakeGate::Group group) const noexcept {
+    return gate_.is_full(role, group);
   }
-  void enter_handshake(HandshakeRole role, std::uint64_t conn);
-  void leave_handshake(HandshakeRole role);
+  void enter_handshake(HandshakeRole role, std::uint64_t conn, HandshakeGate::Group group);
+  void leave_handshake(HandshakeRole role, HandshakeGate::Group group);
   [[nodiscard]] bool take_handshake_step();
   void wait_for_step(std::uint64_t conn);
-  void wait_for_slot(HandshakeRole role, std::uint64_t conn);
+  void wait_for_slot(HandshakeRole role, std::uint64_t conn, HandshakeGate::Group group);
   void write_record(observe::AccessRecord record);
   void publish_membership(const snapshot::Cluster& cluster);
   /// Destroys a finished connection after the callbacks of this turn.

@@ -296,6 +296,42 @@ TEST_F(PatientProxyTest, PeersThatStallAHandshakeMakeRoomForOthers) {
   EXPECT_EQ(server_.log().wait_for(0).reason, CloseReason::handshake_timeout);
 }
 
+TEST_F(ProxyTest, ASilentUpstreamTakesABoundedPartOfTheHandshakes) {
+  start();
+  SocketAddress silent_address;
+  SocketAddress to_silent;
+  SocketAddress to_db;
+  const UniqueFd silent = listen_on_loopback(silent_address);  // whose kernel takes all, no more
+  test::Agent caller(Milliseconds(20000), kMaxHandshakes);
+  caller.listen("outbound_silent", listen_on_loopback(to_silent));
+  caller.listen("outbound_db", listen_on_loopback(to_db));
+  snapshot::Resources resources;
+  resources.clusters = {upstream_, upstream_};
+  resources.clusters[0].name = "silent";
+  resources.clusters[0].endpoints = {silent_address};
+  resources.listeners.resize(2);
+  resources.listeners[0].name = "outbound_silent";
+  resources.listeners[0].bind = to_silent;
+  resources.listeners[0].cluster = "silent";
+  resources.listeners[1].name = "outbound_db";
+  resources.listeners[1].bind = to_db;
+  resources.listeners[1].cluster = "db";
+  caller.use(resources, ca_.material(kWeb));
+  std::vector<UniqueFd> stalled;
+  for (std::uint32_t i = 0; i < 3 * kMaxHandshakes; ++i)
+    stalled.push_back(connect_to(to_silent));
+  const auto& taken = caller.stats().listener({"outbound_silent", ""}, 0).downstream_cx_total;
+  while (taken.value() < stalled.size())
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  const UniqueFd good = connect_to(to_db);
+  const UniqueFd served = accept_on(app_.get());
+  EXPECT_TRUE(served.valid()) << "long before the handshakes' timeout";
+  std::uint32_t reached = 0;
+  while (UniqueFd(::accept4(silent.get(), nullptr, nullptr, SOCK_CLOEXEC)).valid())
+    ++reached;
+  EXPECT_EQ(reached, kMaxHandshakes / 2) << "the place is taken before the connect";
+}
+
 TEST_F(PatientProxyTest, AnAnchorRemovedDuringTheHandshakeVerifiesNobody) {
   const test::TestCa next("shop.test");
   start();

@@ -63,6 +63,22 @@ TEST(HandshakeGate, AFullRoleDoesNotHoldUpTheOther) {
   EXPECT_EQ(turn(gate), (std::vector<std::uint64_t>{2}));
 }
 
+TEST(HandshakeGate, NoClusterTakesThePlacesOfTheOthers) {
+  HandshakeGate gate(4);
+  const char clusters[2] = {};
+  const HandshakeGate::Group silent = &clusters[0];
+  const HandshakeGate::Group other = &clusters[1];
+  gate.enter(kClient, silent);
+  gate.enter(kClient, silent);
+  EXPECT_TRUE(gate.is_full(kClient, silent));
+  EXPECT_FALSE(gate.is_full(kClient, other));
+  gate.wait_for_slot(kClient, 1, silent);
+  gate.wait_for_slot(kClient, 2, other);
+  EXPECT_EQ(turn(gate), (std::vector<std::uint64_t>{2})) << "who may not go on holds up nobody";
+  gate.leave(kClient, silent);
+  EXPECT_EQ(turn(gate), (std::vector<std::uint64_t>{1}));
+}
+
 TEST(HandshakeGate, RestsWhenNothingWaits) {
   HandshakeGate gate(10);
   EXPECT_FALSE(gate.wants_turn());
