@@ -1,5 +1,6 @@
 // The data path with real loops and sockets: see support/proxy_pair.h.
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@ namespace {
 
 using observe::CloseReason;
 using test::accept_on;
+using test::ask;
 using test::connect_to;
 using test::kDb;
 using test::kWeb;
@@ -123,6 +125,15 @@ TEST_F(ProxyTest, RefusesWithoutAnIdentity) {
   start(nullptr, ca_.material(kDb));
   EXPECT_EQ(refused(), "RESET");
   EXPECT_EQ(client_.log().wait_for(0).reason, CloseReason::no_identity);
+}
+
+TEST_F(ProxyTest, ACallerThatSpeaksAfterTheRefusalSeesTheReset) {
+  start(nullptr, ca_.material(kDb));
+  const UniqueFd caller = connect_to(outbound_address_);
+  ASSERT_EQ(client_.log().wait_for(0).reason, CloseReason::no_identity);
+  pollfd reset{caller.get(), 0, 0};  // POLLHUP comes unasked
+  ASSERT_EQ(::poll(&reset, 1, 10'000), 1);
+  EXPECT_EQ(ask(caller.get(), "hello"), "RESET");
 }
 
 TEST_F(ProxyTest, RefusesPlainTextOnAStrictPort) {

@@ -56,4 +56,10 @@ void send_all(int fd, std::string_view text) {
   }
 }
 
+std::string ask(int fd, std::string_view text) {
+  const ssize_t put = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL);
+  if (put < 0 && errno == ECONNRESET) return "RESET";
+  return read_all(fd);
+}
+
 }  // namespace mooring::test

@@ -32,6 +32,8 @@ UniqueFd accept_on(int listening);
 /// Reads until the end of stream; "RESET" or "TIMEOUT" behind it where it ends by one.
 std::string read_all(int fd);
 void send_all(int fd, std::string_view text);
+/// Sends, then reads all. The first call after a reset hears of it, and no other.
+std::string ask(int fd, std::string_view text);
 
 /// Keeps every record.
 class Log final : public observe::AccessLog {
@@ -194,8 +196,7 @@ class ProxyPair {
   /// What the application sees when the path does not come about.
   std::string refused() {
     const UniqueFd caller = connect_to(outbound_address_);
-    send_all(caller.get(), "hello");
-    return read_all(caller.get());
+    return ask(caller.get(), "hello");
   }
 
   test::TestCa ca_{"shop.test"};
