@@ -35,6 +35,16 @@ void send_all(int fd, std::string_view text);
 /// Sends, then reads all. The first call after a reset hears of it, and no other.
 std::string ask(int fd, std::string_view text);
 
+/// False when it did not come true within ten seconds.
+template <typename Condition>
+bool wait_until(Condition condition) {
+  for (int i = 0; i < 1000; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return condition();
+}
+
 /// Keeps every record.
 class Log final : public observe::AccessLog {
  public:
@@ -97,13 +107,12 @@ class Agent {
   /// True once the worker has let go of a snapshot, so that the next one is in force. Messages that
   /// came before are dropped.
   bool wait_for_release() {
-    for (int i = 0; i < 1000; ++i) {
+    return wait_until([this] {
       for (const proxy::ControlMessage& message : take_messages()) {
         if (std::holds_alternative<proxy::SnapshotReleased>(message)) return true;
       }
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    return false;
+      return false;
+    });
   }
   /// What the worker has sent to the control thread since the last call.
   std::vector<proxy::ControlMessage> take_messages() {
