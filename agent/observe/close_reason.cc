@@ -53,6 +53,14 @@ constexpr std::array<Row, kCloseReasons> kRows{{
      "Look whether the process of the peer's agent was killed, or a firewall or load balancer "
      "between the hosts cut "
      "the connection."},
+    {tls_error,
+     "tls_error",
+     "DPE",
+     "UPE",
+     false,
+     "The TLS connection with {peer} for {name} broke after its handshake{detail}.",
+     "Look for what alters bytes between the hosts (a middlebox, a broken network card), and into "
+     "the log of the other host at that time."},
     {connect_refused,
      "connect_refused",
      "UF",

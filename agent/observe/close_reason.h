@@ -18,6 +18,7 @@ enum class CloseReason : std::uint8_t {
   downstream_reset,  // the client side reset
   upstream_reset,    // the server side reset
   truncated,         // a TLS peer ended TCP without close_notify
+  tls_error,         // after the handshake: a bad record, or an alert of the peer
   connect_refused,   // every endpoint refused
   connect_timeout,
   connect_unreachable,

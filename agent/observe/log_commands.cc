@@ -58,6 +58,7 @@ bool is_tls_failure(CloseReason reason) {
     case CloseReason::unexpected_peer:
     case CloseReason::peer_rejected_us:
     case CloseReason::late_tls:
+    case CloseReason::tls_error:
       return true;
     case CloseReason::closed:
     case CloseReason::downstream_reset:

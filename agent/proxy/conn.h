@@ -101,6 +101,7 @@ class Conn final : public net::TcpStream::Owner {
   // relay.cc
   void start_relay();
   void receive(Side& side, Bytes bytes);
+  void fail_record(const Side& side, tls::Failure failure);
   void watch_for_late_tls(Bytes bytes);
   void deliver(Side& from, Side& to, Bytes plain);
   void end_stream(Side& from, Side& to);

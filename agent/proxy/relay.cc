@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/escape.h"
 #include "proxy/worker_loop.h"
 #include "tls/client_hello.h"
 
@@ -55,20 +56,25 @@ void Conn::receive(Side& side, Bytes bytes) {
     const tls::Step step = side.tls->feed(input);
     side.tcp->write(step.to_peer);
     if (!step.to_peer.empty() && side.tcp->queued() > kMaxUnreadBytes)
-      return finish(CloseReason::handshake_failed, "the peer asks for new keys and reads nothing");
+      return finish(CloseReason::tls_error, "the peer asks for new keys and reads nothing");
     if (!step.plain.empty()) deliver(side, other, step.plain);
     if (phase_ != Phase::relaying) return;
     if (step.failure != tls::Failure::none) {
-      // An alert in place of the first bytes is how a TLS 1.3 server refuses a client certificate.
       count_tls_failure(side, step.failure);
-      const bool is_refusal = step.failure == tls::Failure::peer_alert;
-      return finish(is_refusal ? CloseReason::peer_rejected_us : CloseReason::handshake_failed,
-                    side.tls->failure_text());
+      return fail_record(side, step.failure);
     }
     if (step.peer_closed) return end_stream(side, other);
     if (!step.more) return;
     input = {};
   }
+}
+
+void Conn::fail_record(const Side& side, tls::Failure failure) {
+  // An alert in place of the first bytes is how a TLS 1.3 server refuses a client certificate.
+  const bool is_refusal =
+      failure == tls::Failure::peer_alert && &side == &upstream_ && bytes_sent_ == 0;
+  finish(is_refusal ? CloseReason::peer_rejected_us : CloseReason::tls_error,
+         escape_peer_text(side.tls->failure_text()));
 }
 
 // A ClientHello may come in pieces; until it is known not to be the mesh's, none of it goes on.
@@ -99,8 +105,7 @@ void Conn::deliver(Side& from, Side& to, Bytes plain) {
       const Bytes part = plain.first(std::min(plain.size(), tls::Scratch::kPlainBytes));
       plain = plain.subspan(part.size());
       const tls::Step step = to.tls->write(part);
-      if (step.failure != tls::Failure::none)
-        return finish(CloseReason::handshake_failed, to.tls->failure_text());
+      if (step.failure != tls::Failure::none) return fail_record(to, step.failure);
       to.tcp->write(step.to_peer);
     }
   }

@@ -138,6 +138,24 @@ TEST_F(ProxyTest, RefusesPlainTextOnAStrictPort) {
   EXPECT_EQ(server_.log().wait_for(0).reason, CloseReason::plaintext_refused);
 }
 
+TEST_F(ProxyTest, ABadRecordAfterTheHandshakeIsNoFailedHandshake) {
+  start();
+  const UniqueFd caller = connect_to(inbound_address_);
+  test::MeshClient client(ca_.material(kWeb));
+  send_all(caller.get(), client.hello());
+  while (!client.is_established()) {
+    char block[65536];
+    const ssize_t got = ::recv(caller.get(), block, sizeof block, 0);
+    ASSERT_GT(got, 0);
+    send_all(caller.get(), client.feed({block, static_cast<std::size_t>(got)}));
+  }
+  const UniqueFd served = accept_on(app_.get());
+  ASSERT_TRUE(served.valid());
+  send_all(caller.get(), std::string("\x17\x03\x03\x00\x20", 5) + std::string(32, 'x'));
+  EXPECT_EQ(read_all(served.get()), "RESET");
+  EXPECT_EQ(server_.log().wait_for(0).reason, CloseReason::tls_error);
+}
+
 TEST_F(ProxyTest, ReportsARefusedApplicationAsAReset) {
   app_.reset();
   start();
