@@ -1,6 +1,7 @@
 #include "net/socket.h"
 
 #include <linux/netfilter_ipv4.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 
@@ -88,6 +89,11 @@ int pending_error(int fd) noexcept {
 std::size_t readable_bytes(int fd) noexcept {
   int count = 0;
   return ::ioctl(fd, FIONREAD, &count) == 0 && count > 0 ? static_cast<std::size_t>(count) : 0;
+}
+
+std::size_t unacknowledged_bytes(int fd) noexcept {
+  int count = 0;
+  return ::ioctl(fd, SIOCOUTQ, &count) == 0 && count > 0 ? static_cast<std::size_t>(count) : 0;
 }
 
 Result<UniqueFd> make_connecting_socket(const SocketAddress& target,

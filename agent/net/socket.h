@@ -39,6 +39,9 @@ void allow_orderly_close(int fd) noexcept;
 /// What has come and waits to be read (FIONREAD).
 [[nodiscard]] std::size_t readable_bytes(int fd) noexcept;
 
+/// What was written and the peer's kernel has not yet acknowledged (SIOCOUTQ).
+[[nodiscard]] std::size_t unacknowledged_bytes(int fd) noexcept;
+
 /// A non-blocking socket, bound to `source` when given (port 0: any), with the proxy's options.
 [[nodiscard]] Result<UniqueFd> make_connecting_socket(const SocketAddress& target,
                                                       const std::optional<IpAddress>& source,

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <utility>
 
 #include "net/socket.h"
 
@@ -150,9 +151,10 @@ void TcpStream::on_flushed(int status) {
   writing_ = false;
   if (status != 0) {
     queue_.reset();
+    in_write_ = 0;
     return owner_.on_reset(*this, -status);
   }
-  queue_->pop(in_write_);
+  queue_->pop(std::exchange(in_write_, 0));
   const bool is_empty = queue_->empty();
   if (!is_empty) {
     flush();
@@ -190,6 +192,15 @@ void TcpStream::fail_later(int error) {
   stop_reading();
   failure_ = std::make_unique<Timer>(loop_, [this, error] { owner_.on_reset(*this, error); });
   failure_->start(Milliseconds(0));
+}
+
+std::size_t TcpStream::backlog() const noexcept {
+  if (handle_ == nullptr) return 0;
+  // Of the write under way libuv has a part left; the queue lets go of it as a whole.
+  const std::size_t left =
+      writing_ ? uv_stream_get_write_queue_size(reinterpret_cast<const uv_stream_t*>(&handle_->tcp))
+               : 0;
+  return queued() - in_write_ + left + unacknowledged_bytes(fd());
 }
 
 int TcpStream::fd() const noexcept {

@@ -58,6 +58,8 @@ class TcpStream {
   /// FIN after what is queued; on_write_closed() follows.
   void close_write();
   [[nodiscard]] std::size_t queued() const noexcept { return queue_ ? queue_->size() : 0; }
+  /// What the peer's kernel has not taken yet, here or in ours. A system call.
+  [[nodiscard]] std::size_t backlog() const noexcept;
   [[nodiscard]] int fd() const noexcept;
   /// Orderly: what the kernel holds is still delivered. Otherwise the peer sees a reset.
   void close(bool orderly) noexcept;

@@ -58,11 +58,8 @@ void Conn::on_deadline() {
     case Phase::connecting:
       if (cluster_stats_ != nullptr) cluster_stats_->upstream_cx_connect_timeout.add();
       return on_connect_failed(ETIMEDOUT);
-    case Phase::relaying: {
-      const auto limit = static_cast<std::uint64_t>(listener_->idle_timeout.count());
-      if (now - last_active_ms_ >= limit) return finish(CloseReason::idle_timeout);
-      return set_deadline(Milliseconds(last_active_ms_ + limit - now));
-    }
+    case Phase::relaying:
+      return check_idle();
     case Phase::closing:
       return;
   }
@@ -303,6 +300,7 @@ void Conn::on_reset(net::TcpStream& stream, int error) {
 
 void Conn::on_drained(net::TcpStream& stream) {
   if (phase_ != Phase::relaying) return;
+  touch();
   Side& source = &side_of(stream) == &downstream_ ? upstream_ : downstream_;
   if (!source.read_ended || source.tls) source.tcp->start_reading();
 }

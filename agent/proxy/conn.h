@@ -106,6 +106,7 @@ class Conn final : public net::TcpStream::Owner {
   void deliver(Side& from, Side& to, Bytes plain);
   void end_stream(Side& from, Side& to);
   void finish_if_done();
+  void check_idle();
 
   [[nodiscard]] Side& side_of(const net::TcpStream& stream) noexcept {
     return &stream == downstream_.tcp.get() ? downstream_ : upstream_;
@@ -172,6 +173,7 @@ class Conn final : public net::TcpStream::Owner {
   std::uint64_t deadline_ms_ = 0;  // 0: none
   std::uint64_t queued_deadline_ms_ = 0;
   std::uint64_t last_active_ms_ = 0;
+  std::uint64_t last_backlog_ = 0;  // when the idle timeout was last looked at
   std::uint64_t bytes_received_ = 0;
   std::uint64_t bytes_sent_ = 0;
 };

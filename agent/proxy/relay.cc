@@ -2,6 +2,7 @@
 // the source.
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "core/escape.h"
 #include "proxy/worker_loop.h"
@@ -119,6 +120,17 @@ void Conn::end_stream(Side& from, Side& to) {
   to.write_ended = true;
   if (to.tls) to.tcp->write(to.tls->close_write().to_peer);
   to.tcp->close_write();
+}
+
+// A reader that is slower than its writer takes bytes for long without a read or a finished write
+// of ours; it is seen by what still waits for it.
+void Conn::check_idle() {
+  const std::uint64_t backlog = downstream_.tcp->backlog() + upstream_.tcp->backlog();
+  if (std::exchange(last_backlog_, backlog) != backlog) touch();
+  const std::uint64_t idle_ms = worker_.loop().now_ms() - last_active_ms_;
+  const auto limit_ms = static_cast<std::uint64_t>(listener_->idle_timeout.count());
+  if (idle_ms >= limit_ms) return finish(CloseReason::idle_timeout);
+  set_deadline(Milliseconds(limit_ms - idle_ms));
 }
 
 void Conn::finish_if_done() {
