@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "net/socket.h"
 #include "support/proxy_pair.h"
 
 namespace mooring::proxy {
@@ -161,6 +162,14 @@ TEST_F(ProxyTest, ReportsARefusedApplicationAsAReset) {
   start();
   EXPECT_EQ(refused(), "RESET");
   EXPECT_EQ(server_.log().wait_for(0).reason, CloseReason::connect_refused);
+}
+
+TEST_F(ProxyTest, AnApplicationOnLoopbackDoesNotTakeTheCallerForItsOwnHost) {
+  start();
+  const UniqueFd caller = connect_to(outbound_address_);
+  const UniqueFd served = accept_on(app_.get());
+  ASSERT_TRUE(served.valid());
+  EXPECT_EQ(net::peer_address(served.get()).value().ip.to_string(), "127.0.0.6");
 }
 
 TEST_F(ProxyTest, TriesAnotherEndpointWhenOneRefuses) {

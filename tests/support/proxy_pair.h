@@ -74,12 +74,16 @@ class Log final : public observe::AccessLog {
 /// One agent: a worker and what the control thread would do for it.
 class Agent {
  public:
-  Agent(Milliseconds handshake_timeout, std::uint32_t max_handshakes) : stats_(1) {
+  Agent(Milliseconds handshake_timeout,
+        std::uint32_t max_handshakes,
+        std::uint32_t max_connections = 100000)
+      : stats_(1) {
     proxy::WorkerOptions options;
     options.stats = &stats_.worker(0);
     options.access_log = &log_;
     options.handshake_timeout = handshake_timeout;
     options.max_handshakes = max_handshakes;
+    options.max_connections = max_connections;
     options.look_around = Milliseconds(50);
     options.to_control = [this](proxy::ControlMessage message) {
       const std::lock_guard lock(mutex_);
@@ -158,8 +162,10 @@ class ProxyPair {
  public:
   static constexpr std::uint32_t kMaxHandshakes = 4;  // of the server
 
-  explicit ProxyPair(Milliseconds handshake_timeout = Milliseconds(1000))
-      : app_(listen_on_loopback(app_address_)), server_(handshake_timeout, kMaxHandshakes) {
+  explicit ProxyPair(Milliseconds handshake_timeout = Milliseconds(1000),
+                     std::uint32_t max_connections = 100000)  // of the server
+      : app_(listen_on_loopback(app_address_)),
+        server_(handshake_timeout, kMaxHandshakes, max_connections) {
     std::signal(SIGPIPE, SIG_IGN);  // as mooringd does; libuv writes without MSG_NOSIGNAL
     UniqueFd inbound = listen_on_loopback(inbound_address_);
     UniqueFd outbound = listen_on_loopback(outbound_address_);

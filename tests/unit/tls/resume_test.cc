@@ -180,6 +180,28 @@ TEST_F(Resume, TicketOfALibsslClientHoldsOurFacts) {
   EXPECT_GT(SSL_SESSION_get_ticket_lifetime_hint(kept), 7100U);
 }
 
+TEST_F(Resume, TakesNoEarlyData) {
+  server(ca_.material(test::kDb));
+  const auto web = ca_.issue(test::kWeb);
+  test::TlsEnd first{*server_->make_server()};
+  test::RawPeer full(Role::client, web);
+  full.run(first);
+  SSL_set_shutdown(full.ssl(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  const SslSessionPtr session(SSL_get1_session(full.ssl()));
+  ASSERT_EQ(SSL_SESSION_has_ticket(session.get()), 1);
+  EXPECT_EQ(SSL_SESSION_get_max_early_data(session.get()), 0U);
+  ASSERT_EQ(SSL_SESSION_set_max_early_data(session.get(), 1000), 1);  // and a client that lies
+  test::TlsEnd second{*server_->make_server()};
+  test::RawPeer again(Role::client, web);
+  SSL_set_session(again.ssl(), session.get());
+  std::size_t written = 0;
+  ASSERT_EQ(SSL_write_early_data(again.ssl(), "early", 5, &written), 1);
+  again.run(second);
+  EXPECT_TRUE(second.session->peer().resumed);
+  EXPECT_EQ(SSL_get_early_data_status(again.ssl()), SSL_EARLY_DATA_REJECTED);
+  EXPECT_EQ(second.plain, "");
+}
+
 /// Clients of libssl offer what they have: the server alone decides.
 class ResumeByTheServer : public test::TlsFixture {
  protected:
