@@ -63,12 +63,7 @@ std::vector<Diagnostic> Agent::apply(config::AgentConfig next) {
   if (auto applied = capture_->check(next); !applied) return {applied.error()};
 
   if (next.logging.level != config_.logging.level) log::set_level(next.logging.level);
-  // What only a restart changes stays, so that status and the next comparison tell the truth.
-  next.limits = config_.limits;
-  next.admin = config_.admin;
-  next.capture.outbound_port = config_.capture.outbound_port;
-  next.capture.inbound_port = config_.capture.inbound_port;
-  next.capture.helper_socket = config_.capture.helper_socket;
+  keep_until_restart(config_, next);
   config_ = std::move(next);
   if (has_other_files) identity_.set_files(identity_files(config_));
   names_.set_names(snapshot::host_names(config_));

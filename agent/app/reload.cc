@@ -43,6 +43,20 @@ std::vector<std::string> needs_restart(const config::AgentConfig& before,
   return warnings;
 }
 
+void keep_until_restart(const config::AgentConfig& running, config::AgentConfig& next) {
+  next.limits = running.limits;
+  next.admin = running.admin;
+  next.capture.outbound_port = running.capture.outbound_port;
+  next.capture.inbound_port = running.capture.inbound_port;
+  next.capture.helper_socket = running.capture.helper_socket;
+  const auto level = next.logging.level;
+  next.logging = running.logging;
+  next.logging.level = level;
+  const Milliseconds drain = next.timeouts.drain;
+  next.timeouts = running.timeouts;
+  next.timeouts.drain = drain;
+}
+
 std::string lines(const std::vector<Diagnostic>& problems) {
   std::string text;
   for (const Diagnostic& problem : problems) {

@@ -21,6 +21,10 @@ struct BoundChange {
 [[nodiscard]] std::vector<std::string> needs_restart(const config::AgentConfig& before,
                                                      const config::AgentConfig& after);
 
+/// Puts what only a restart changes back to what runs, so that status and the next comparison tell
+/// the truth.
+void keep_until_restart(const config::AgentConfig& running, config::AgentConfig& next);
+
 /// As `mooring status` shows them: one line for each.
 [[nodiscard]] std::string lines(const std::vector<Diagnostic>& problems);
 

@@ -57,8 +57,7 @@ drain = "3s"
   EXPECT_THAT(needs_restart(config_of(""), after), IsEmpty());
 }
 
-TEST(NeedsRestart, NamesEachSetting) {
-  const auto after = config_of(R"(
+constexpr const char* kAllThatNeedsOne = R"(
 [limits]
 workers = 3
 [capture]
@@ -73,7 +72,10 @@ file = "/var/log/other.log"
 file = "/var/log/other-access.log"
 [timeouts]
 handshake = "3s"
-)");
+)";
+
+TEST(NeedsRestart, NamesEachSetting) {
+  const auto after = config_of(kAllThatNeedsOne);
   EXPECT_THAT(needs_restart(config_of(""), after),
               ElementsAre(HasSubstr("[limits] changed"),
                           HasSubstr("capture.outbound_port"),
@@ -83,6 +85,22 @@ handshake = "3s"
                           HasSubstr("log.file"),
                           HasSubstr("[access_log]"),
                           HasSubstr("[timeouts]")));
+}
+
+TEST(NeedsRestart, IsSaidAgainByTheNextReload) {
+  const auto running = config_of("");
+  const auto file = config_of(kAllThatNeedsOne);
+  auto in_use = file;
+  keep_until_restart(running, in_use);
+  EXPECT_EQ(needs_restart(in_use, file), needs_restart(running, file));
+}
+
+TEST(NeedsRestart, KeepsNothingElse) {
+  const auto file =
+      config_of("[log]\nlevel = \"debug\"\n[timeouts]\ndrain = \"3s\"\n" + bound("a", 80));
+  auto in_use = file;
+  keep_until_restart(config_of(""), in_use);
+  EXPECT_EQ(in_use, file);
 }
 
 TEST(Lines, AreOneForEachProblem) {
