@@ -239,30 +239,20 @@ def test_reader_of_the_access_log_stopped(fresh_lab):
 
 # ---- peers that do not behave
 
-GARBAGE = {
-    "garbage": b"\x00\xff" * 500,
-    "http": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-    "half a ClientHello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100),
-    "a record of 17 KB": b"\x16\x03\x01" + (17 * 1024).to_bytes(2, "big") + b"\x01\x00\x44\x00" + bytes(17 * 1024),
-    "an alert": b"\x15\x03\x03\x00\x02\x02\x28",
-    "SSLv2": b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10" + bytes(40),
-    "nothing": b"",
-}
-
 
 @pytest.fixture(scope="module")
 def impatient(lab):
     return harness.Pair(lab, timeouts={"handshake": "1s"})
 
 
-@pytest.mark.parametrize("what", GARBAGE)
+@pytest.mark.parametrize("what", traffic.GARBAGE)
 def test_peer_sends(lab, impatient, what):
     stranger = lab.hosts.get("stranger") or lab.host("stranger", identity=False)
     memory = impatient.db.agent.rss_kib()
     with impatient.server() as server:
         clients = [stranger.connect(impatient.db.ip, impatient.PORT) for _ in range(50)]
         for client in clients:
-            client.sendall(GARBAGE[what])
+            client.sendall(traffic.GARBAGE[what])
         assert impatient.outcome() == "served", "others are served meanwhile"
         for client in clients:
             _, end = traffic.how_it_ends(client)

@@ -208,29 +208,40 @@ def test_absent_host_is_a_reset(pair):
         pair.web.reload_and_wait()
 
 
-def test_slow_reader_bounds_memory(pair):
+@pytest.mark.parametrize("upload", [True, False], ids=["upload", "download"])
+def test_slow_reader_bounds_memory(pair, upload):
     """The writer is stopped long before either agent has taken in much."""
     before = [host.agent.rss_kib() for host in (pair.web, pair.db)]
     released = threading.Event()
+    sent = []
+
+    def fill(connection):
+        connection.settimeout(2)
+        chunk, count = b"z" * (1 << 20), 0
+        try:
+            while count < 512 << 20:
+                count += connection.send(chunk)
+        except socket.timeout:
+            pass
+        sent.append(count)
 
     def at_server(connection):
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        if upload:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        else:
+            fill(connection)
         released.wait(30)
         traffic.abort(connection)  # else the writer's kernel, which now probes rarely, keeps it open for a while
 
-    sent = 0
-    with pair.server(at_server), pair.connect(timeout=2) as client:
-        chunk = b"z" * (1 << 20)
-        try:
-            while sent < 512 << 20:
-                sent += client.send(chunk)
-        except socket.timeout:
-            pass
+    with pair.server(at_server), pair.connect() as client:
+        if upload:
+            fill(client)
+        traffic.wait_until(lambda: sent, "the writer was stopped")
         growth = [host.agent.rss_kib() - old for host, old in zip((pair.web, pair.db), before)]
         released.set()
     # Four kernel queues of at most 6 MB stand on the way, and 256 KiB a direction in each agent.
-    assert sent < 64 << 20
-    assert max(growth) < 4096, f"KiB more after {sent >> 20} MiB: {growth}"
+    assert sent[0] < 64 << 20
+    assert max(growth) < 4096, f"KiB more after {sent[0] >> 20} MiB: {growth}"
 
 
 def test_two_hundred_connections_at_once(pair):
@@ -258,6 +269,19 @@ def test_urgent_and_keepalive_options_do_no_harm(pair):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 5))
         client.sendall(b"ordinary")
         assert traffic.receive_exactly(client, 8) == b"ordinary"
+
+
+def test_keepalive_is_set_on_both_legs(pair):
+    """An application's own socket has none; the agents' four must."""
+    def timers(host):
+        sockets = host.exec("ss", "-tnopH", "state", "established").stdout.splitlines()
+        return ["timer:(keepalive" in line for line in sockets if '"mooringd"' in line]
+
+    with pair.server(), pair.connect() as client:
+        client.sendall(b"hello")
+        assert traffic.receive_exactly(client, 5) == b"hello"
+        for host in (pair.web, pair.db):
+            traffic.wait_until(lambda: len(timers(host)) >= 2 and all(timers(host)), f"{host.name}'s agent keeps both alive")
 
 
 # ---- several endpoints

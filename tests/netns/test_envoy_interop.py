@@ -3,6 +3,7 @@
 Every test runs with all four pairs; what an Envoy pair answers is what the other pairs are held to.
 """
 import json
+import signal
 import socket
 import ssl
 
@@ -295,3 +296,33 @@ def test_end_of_stream_without_close_notify_is_no_clean_end(server_only):
     assert received == b"hello"
     assert end == (RESET if server_only.server_kind == "mooring" else CLOSED)
     server_only.reason("server", reason="truncated")
+
+
+@pytest.fixture
+def envoy_server(hosts, pki):
+    the_mesh = Mesh(hosts, "mooring", "envoy")
+    the_mesh.start()
+    yield the_mesh
+    the_mesh.stop()
+
+
+@pytest.mark.needs("agent", "helper")
+@pytest.mark.parametrize("by_reset", [False, True], ids=["end of stream", "reset"])
+def test_envoy_that_ends_without_close_notify_is_a_reset(envoy_server, by_reset):
+    """Killed, its kernel ends the connection: by a reset where bytes were not read, else in order."""
+    process = envoy_server.server.apps["envoy"]
+
+    def has_unread():
+        sockets = envoy_server.server.exec("ss", "-tnH", "state", "established", f"sport = :{PORT}").stdout.splitlines()
+        return any(int(line.split()[0]) for line in sockets)
+
+    with envoy_server.app(), envoy_server.connect() as client:
+        client.sendall(b"hello")
+        assert traffic.receive_exactly(client, 5) == b"hello"
+        if by_reset:
+            process.signal(signal.SIGSTOP)
+            client.sendall(b"never read")
+            traffic.wait_until(has_unread, "bytes wait for Envoy")
+        process.signal(signal.SIGKILL)
+        assert traffic.how_it_ends(client) == (b"", RESET)
+    envoy_server.reason("client", reason="upstream_reset" if by_reset else "truncated")

@@ -173,6 +173,17 @@ def test_permissive_takes_plain_text(server, peer):
         assert peer.outcome(server.ip, PERMISSIVE) == "served"
 
 
+@pytest.mark.parametrize("what", traffic.GARBAGE)
+def test_permissive_hands_on_what_is_no_mesh_tls_as_it_is(server, peer, what):
+    received = []
+    with server.server(PERMISSIVE, lambda connection: received.append(traffic.receive_all(connection))):
+        with peer.connect(server.ip, PERMISSIVE) as client:
+            client.sendall(traffic.GARBAGE[what])
+            client.shutdown(socket.SHUT_WR)
+            traffic.wait_until(lambda: received, "the application saw the end of stream")
+    assert received == [traffic.GARBAGE[what]]
+
+
 def test_permissive_authorizes_mesh_peers(lab, server, peer):
     lab.pki.svid("nobody")
     with server.server(PERMISSIVE) as app:

@@ -18,6 +18,16 @@ _libc = ctypes.CDLL(None, use_errno=True)
 RESET = "reset"
 CLOSED = "closed"
 
+GARBAGE = {
+    "garbage": b"\x00\xff" * 500,
+    "http": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "half a ClientHello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100),
+    "a record of 17 KB": b"\x16\x03\x01" + (17 * 1024).to_bytes(2, "big") + b"\x01\x00\x44\x00" + bytes(17 * 1024),
+    "an alert": b"\x15\x03\x03\x00\x02\x02\x28",
+    "SSLv2": b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10" + bytes(40),
+    "nothing": b"",
+}
+
 
 def _setns(fd):
     if _libc.setns(fd, CLONE_NEWNET) != 0:
