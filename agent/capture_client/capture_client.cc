@@ -63,6 +63,18 @@ class CaptureClient::Session {
     send(Hello{Role::agent, MOORING_VERSION});
   }
 
+  // Each loss begins anew with our own version: the next helper may be another one.
+  void on_failure(const Error& error) {
+    if (phase_ != Phase::greeting || !may_be_older(error, version_)) {
+      version_ = kProtocolVersion;
+      return lose(describe(error));
+    }
+    retire();
+    phase_ = Phase::away;
+    --version_;
+    retry_.start(Milliseconds{0});
+  }
+
   void lose(const std::string& why) {
     retire();
     is_active_ = false;
@@ -87,7 +99,7 @@ class CaptureClient::Session {
   // Returns the request's id. A failure to send shows as a lost connection at the next read.
   std::uint32_t send(Body body) {
     const std::uint32_t id = next_id_++;
-    post_message(fd_.get(), {id, std::move(body)});
+    post_message(fd_.get(), {id, std::move(body), version_});
     return id;
   }
 
@@ -104,7 +116,7 @@ class CaptureClient::Session {
     for (int i = 0; i < 16 && phase_ != Phase::away; ++i) {
       auto received = receive_message(fd_.get());
       if (!received) {
-        if (received.error().code != Errc::timed_out) lose(describe(received.error()));
+        if (received.error().code != Errc::timed_out) on_failure(received.error());
         return;
       }
       on_message(received->message, received->descriptors);
@@ -113,7 +125,7 @@ class CaptureClient::Session {
 
   void on_message(const Message& message, std::vector<UniqueFd>& descriptors) {
     if (const auto* ping = std::get_if<Ping>(&message.body)) {
-      post_message(fd_.get(), {0, Pong{ping->nonce}});
+      post_message(fd_.get(), {0, Pong{ping->nonce}, version_});
     } else if (std::holds_alternative<Owner>(message.body)) {
       // The next generation's rules stand: letting go of the previous socket removes the previous
       // table.
@@ -128,6 +140,8 @@ class CaptureClient::Session {
     } else if (std::holds_alternative<Done>(message.body)) {
       on_answer(message.id, nullptr);
     } else if (const auto* refused = std::get_if<Refused>(&message.body)) {
+      if (phase_ == Phase::greeting && may_be_older(*refused, version_))
+        return on_failure({Errc::unsupported, 0, "greeting"});
       if (phase_ == Phase::greeting) return lose(refused->text);
       on_answer(message.id, &refused->text);
     }
@@ -163,7 +177,8 @@ class CaptureClient::Session {
   std::string path_;
   OnEvent on_event_;
   Phase phase_ = Phase::away;
-  bool was_reported_ = false;  // that the helper is away: said once, not each second
+  std::uint8_t version_ = kProtocolVersion;  // that the helper speaks
+  bool was_reported_ = false;                // that the helper is away: said once, not each second
   bool is_active_ = false;
   std::optional<InterceptConfig> wanted_;
   std::optional<Status> status_;

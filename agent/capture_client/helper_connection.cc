@@ -1,5 +1,6 @@
 #include "capture_client/helper_connection.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -7,8 +8,6 @@
 #include <utility>
 
 #include <fmt/format.h>
-
-#include "capture_client/transport.h"
 
 namespace mooring::capture_client {
 
@@ -40,49 +39,58 @@ Diagnostic explain(const std::string& path, const Error& error) {
 }
 
 Checked<HelperConnection> HelperConnection::open(const std::string& socket_path, Role role) {
-  auto fd = connect_helper(socket_path, true);
-  if (!fd) return fail(explain(socket_path, fd.error()));
-  const timeval limit{kAnswerSeconds, 0};
-  ::setsockopt(fd->get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  ::setsockopt(fd->get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-  HelperConnection connection;
-  connection.fd_ = std::move(*fd);
-  connection.path_ = socket_path;
-  auto answer = connection.ask(Hello{role, MOORING_VERSION});
-  if (!answer) return fail(answer.error());
-  if (const auto* welcome = std::get_if<Welcome>(&*answer)) connection.welcome_ = *welcome;
-  return connection;
-}
-
-Checked<Body> HelperConnection::ask(Body request, std::vector<UniqueFd>* descriptors) {
-  const std::uint32_t id = next_id_++;
-  if (const auto sent = send_message(fd_.get(), {id, std::move(request)}); !sent) {
-    return fail(explain(path_, sent.error()));
-  }
-  for (;;) {
-    auto received = receive_message(fd_.get());
-    if (!received) return fail(explain(path_, received.error()));
-    if (received->message.id != id) continue;  // a notice
-    if (auto* refused = std::get_if<Refused>(&received->message.body)) {
+  for (std::uint8_t version = kProtocolVersion;; --version) {
+    auto fd = connect_helper(socket_path, true);
+    if (!fd) return fail(explain(socket_path, fd.error()));
+    const timeval limit{kAnswerSeconds, 0};
+    ::setsockopt(fd->get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    ::setsockopt(fd->get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    HelperConnection connection;
+    connection.fd_ = std::move(*fd);
+    connection.path_ = socket_path;
+    connection.version_ = version;
+    auto answer = connection.exchange(Hello{role, MOORING_VERSION}, {});
+    if (!answer && may_be_older(answer.error(), version)) continue;
+    if (!answer) return fail(explain(socket_path, answer.error()));
+    if (const auto* refused = std::get_if<Refused>(&answer->message.body)) {
+      if (may_be_older(*refused, version)) continue;
       return fail(Diagnostic{"mooring-net", refused->text, ""});
     }
-    if (descriptors != nullptr) *descriptors = std::move(received->descriptors);
-    return std::move(received->message.body);
+    if (const auto* welcome = std::get_if<Welcome>(&answer->message.body))
+      connection.welcome_ = *welcome;
+    return connection;
   }
+}
+
+Result<Received> HelperConnection::exchange(Body request, const std::vector<int>& descriptors) {
+  const std::uint32_t id = next_id_++;
+  const auto sent = send_message(fd_.get(), {id, std::move(request), version_}, descriptors);
+  if (!sent) return fail(sent.error());
+  for (;;) {
+    auto received = receive_message(fd_.get());
+    if (!received || received->message.id == id) return received;  // any other is a notice
+  }
+}
+
+Checked<Received> HelperConnection::ask(Body request, const std::vector<int>& descriptors) {
+  auto received = exchange(std::move(request), descriptors);
+  if (!received) return fail(explain(path_, received.error()));
+  if (const auto* refused = std::get_if<Refused>(&received->message.body))
+    return fail(Diagnostic{"mooring-net", refused->text, ""});
+  return std::move(*received);
 }
 
 Checked<std::vector<Listener>> HelperConnection::get_listeners(const GetListeners& request) {
-  std::vector<UniqueFd> descriptors;
-  auto answer = ask(request, &descriptors);
+  auto answer = ask(request);
   if (!answer) return fail(answer.error());
-  const auto* set = std::get_if<ListenerSet>(&*answer);
-  if (set == nullptr || set->listeners.size() != descriptors.size()) {
+  const auto* set = std::get_if<ListenerSet>(&answer->message.body);
+  if (set == nullptr || set->listeners.size() != answer->descriptors.size()) {
     return fail(Diagnostic{path_, "the capture helper gave an answer that does not fit", ""});
   }
   std::vector<Listener> listeners;
-  listeners.reserve(descriptors.size());
-  for (std::size_t i = 0; i < descriptors.size(); ++i) {
-    listeners.push_back({set->listeners[i], std::move(descriptors[i])});
+  listeners.reserve(answer->descriptors.size());
+  for (std::size_t i = 0; i < answer->descriptors.size(); ++i) {
+    listeners.push_back({set->listeners[i], std::move(answer->descriptors[i])});
   }
   return listeners;
 }
@@ -103,12 +111,15 @@ Checked<std::chrono::seconds> HelperConnection::try_plan(const InterceptConfig& 
   }
   auto answer = ask(TryPlan{config, static_cast<std::uint16_t>(limit.count())});
   if (!answer) return fail(answer.error());
-  if (const auto* trial = std::get_if<Trial>(&*answer)) return std::chrono::seconds{trial->limit_s};
+  if (const auto* trial = std::get_if<Trial>(&answer->message.body))
+    return std::chrono::seconds{trial->limit_s};
   return fail(Diagnostic{path_, "the capture helper gave an answer that does not fit", ""});
 }
 
 Checked<void> HelperConnection::confirm() {
-  auto answer = ask(Confirm{});
+  // The helper's own hides other users' processes from it (ProtectProc=).
+  const UniqueFd processes(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  auto answer = processes.valid() ? ask(Confirm{}, {processes.get()}) : ask(Confirm{});
   if (!answer) return fail(answer.error());
   return {};
 }
@@ -122,7 +133,7 @@ Checked<void> HelperConnection::drop() {
 Checked<Status> HelperConnection::status() {
   auto answer = ask(GetStatus{});
   if (!answer) return fail(answer.error());
-  if (auto* status = std::get_if<Status>(&*answer)) return std::move(*status);
+  if (auto* status = std::get_if<Status>(&answer->message.body)) return std::move(*status);
   return fail(Diagnostic{path_, "the capture helper gave an answer that does not fit", ""});
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "capture_client/messages.h"
+#include "capture_client/transport.h"
 #include "core/fd.h"
 #include "core/result.h"
 
@@ -43,9 +44,11 @@ class HelperConnection {
   [[nodiscard]] const Welcome& welcome() const noexcept { return welcome_; }
 
  private:
-  [[nodiscard]] Checked<Body> ask(Body request, std::vector<UniqueFd>* descriptors = nullptr);
+  [[nodiscard]] Result<Received> exchange(Body request, const std::vector<int>& descriptors);
+  [[nodiscard]] Checked<Received> ask(Body request, const std::vector<int>& descriptors = {});
 
   UniqueFd fd_;
+  std::uint8_t version_ = kProtocolVersion;  // that the helper speaks
   std::string path_;
   std::uint32_t next_id_ = 1;
   Welcome welcome_;

@@ -18,35 +18,37 @@ constexpr std::uint32_t kRequest = 2;
 
 HelperQuery::HelperQuery(
     Loop& loop, std::string socket_path, Body request, Milliseconds limit, OnDone on_done)
-    : path_(std::move(socket_path)),
+    : loop_(loop),
+      path_(std::move(socket_path)),
+      request_(std::move(request)),
       limit_(limit),
       on_done_(std::move(on_done)),
       timer_(loop, [this] { on_limit(); }) {
-  start(loop, std::move(request));
+  timer_.start(limit_);
+  if (auto started = start(); !started) {
+    failed_ = std::move(started.error());
+    timer_.start(Milliseconds{0});
+  }
 }
 
-void HelperQuery::start(Loop& loop, Body request) {
+Checked<void> HelperQuery::start() {
   auto fd = connect_helper(path_, false);
   if (!fd && fd.error().detail == EAGAIN) {
     // unix(7): the backlog is full.
-    return fail_soon({path_, "the capture helper does not answer", "it does not even accept"});
+    return fail(Diagnostic{path_, "the capture helper does not answer", "it does not even accept"});
   }
-  if (!fd) return fail_soon(explain(path_, fd.error()));
-  fd_ = std::move(*fd);
+  if (!fd) return fail(explain(path_, fd.error()));
   // Both at once: the helper takes them in order, and they fit into any socket buffer.
-  for (const Message& message : {Message{kHello, Hello{Role::tool, MOORING_VERSION}},
-                                 Message{kRequest, std::move(request)}}) {
-    if (const auto sent = send_message(fd_.get(), message); !sent)
-      return fail_soon(explain(path_, sent.error()));
+  for (const Message& message : {Message{kHello, Hello{Role::tool, MOORING_VERSION}, version_},
+                                 Message{kRequest, request_, version_}}) {
+    if (const auto sent = send_message(fd->get(), message); !sent)
+      return fail(explain(path_, sent.error()));
   }
-  watch_.emplace(loop, fd_.get(), [this](int, int) { on_readable(); });
-  watch_->start(PollWatch::readable);
-  timer_.start(limit_);
-}
-
-void HelperQuery::fail_soon(Diagnostic why) {
-  failed_ = std::move(why);
-  timer_.start(Milliseconds{0});
+  Attempt& attempt = attempts_[kProtocolVersion - version_];
+  attempt.fd = std::move(*fd);
+  attempt.watch.emplace(loop_, attempt.fd.get(), [this](int, int) { on_readable(); });
+  attempt.watch->start(PollWatch::readable);
+  return {};
 }
 
 void HelperQuery::on_limit() {
@@ -60,22 +62,33 @@ void HelperQuery::on_limit() {
 void HelperQuery::on_readable() {
   // Notices may come first; a helper has no reason to send many.
   for (int i = 0; i < 16; ++i) {
-    auto received = receive_message(fd_.get());
+    auto received = receive_message(attempts_[kProtocolVersion - version_].fd.get());
     if (!received) {
       if (received.error().code == Errc::timed_out) return;
-      return finish(fail(explain(path_, received.error())));
+      return on_failure(received.error());
     }
-    if (auto* refused = std::get_if<Refused>(&received->message.body))
+    if (auto* refused = std::get_if<Refused>(&received->message.body)) {
+      if (may_be_older(*refused, version_)) return on_failure({Errc::unsupported, 0, "greeting"});
       return finish(fail(Diagnostic{"mooring-net", std::move(refused->text), ""}));
+    }
     if (received->message.id == kRequest) {
       return finish(Answer{std::move(received->message.body), std::move(received->descriptors)});
     }
   }
 }
 
+void HelperQuery::on_failure(const Error& error) {
+  if (!may_be_older(error, version_)) return finish(fail(explain(path_, error)));
+  attempts_[kProtocolVersion - version_].watch->stop();
+  --version_;
+  if (auto started = start(); !started) finish(fail(std::move(started.error())));
+}
+
 void HelperQuery::finish(Checked<Answer> outcome) {
   timer_.stop();
-  if (watch_) watch_->stop();
+  for (Attempt& attempt : attempts_) {
+    if (attempt.watch) attempt.watch->stop();
+  }
   if (const OnDone done = std::exchange(on_done_, nullptr)) done(std::move(outcome));
 }
 

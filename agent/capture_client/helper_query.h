@@ -2,6 +2,7 @@
 // must turn whatever the helper does.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <optional>
 #include <string>
@@ -33,18 +34,29 @@ class HelperQuery {
   [[nodiscard]] bool is_done() const noexcept { return on_done_ == nullptr; }
 
  private:
-  void start(Loop& loop, Body request);
+  /// On a connection of its own for each version of the protocol: a watch must not be freed inside
+  /// its own callback.
+  struct Attempt {
+    UniqueFd fd;
+    std::optional<PollWatch> watch;  // before fd closes
+  };
+  static constexpr std::size_t kMaxAttempts = kProtocolVersion - kOldestProtocol + 1;
+
+  [[nodiscard]] Checked<void> start();
+  void on_failure(const Error& error);
   void fail_soon(Diagnostic why);
   void on_readable();
   void on_limit();
   void finish(Checked<Answer> outcome);
 
+  Loop& loop_;  // outlives the query
   std::string path_;
+  Body request_;
+  std::uint8_t version_ = kProtocolVersion;
   Milliseconds limit_;
   OnDone on_done_;
   std::optional<Diagnostic> failed_;  // told from the loop
-  UniqueFd fd_;
-  std::optional<PollWatch> watch_;  // before fd_ closes
+  std::array<Attempt, kMaxAttempts> attempts_;
   Timer timer_;
 };
 

@@ -196,7 +196,7 @@ void read(WireReader& in, Owner& owner) {
   owner.table = in.text(kMaxTextBytes);
 }
 
-void write(WireWriter& out, const Status& status) {
+void write(WireWriter& out, const Status& status, std::uint8_t version) {
   out.number(static_cast<std::uint8_t>(status.state));
   out.text(status.backend, kMaxTextBytes);
   out.number(static_cast<std::uint8_t>(status.is_owned ? 1 : 0));
@@ -211,8 +211,9 @@ void write(WireWriter& out, const Status& status) {
   out.text(status.problem, kMaxTextBytes);
   out.number(static_cast<std::uint8_t>(status.config ? 1 : 0));
   if (status.config) write(out, *status.config);
+  if (version >= 2) out.number(status.trial_ends_unix_s);
 }
-void read(WireReader& in, Status& status) {
+void read(WireReader& in, Status& status, std::uint8_t version) {
   status.state = in.choice(CaptureState::gave_up);
   status.backend = in.text(kMaxTextBytes);
   status.is_owned = in.flag();
@@ -226,15 +227,26 @@ void read(WireReader& in, Status& status) {
   status.since_unix_s = in.number<std::uint64_t>();
   status.problem = in.text(kMaxTextBytes);
   if (in.flag()) status.config = read_config(in);
+  if (version >= 2) status.trial_ends_unix_s = in.number<std::uint64_t>();
+}
+
+// What is the same in every version that is served.
+template <class T>
+void write(WireWriter& out, const T& body, std::uint8_t) {
+  write(out, body);
+}
+template <class T>
+void read(WireReader& in, T& body, std::uint8_t) {
+  read(in, body);
 }
 
 // The type byte is the position in Body.
-using ReadBody = Body (*)(WireReader&);
+using ReadBody = Body (*)(WireReader&, std::uint8_t version);
 
 template <class T>
-Body read_as(WireReader& in) {
+Body read_as(WireReader& in, std::uint8_t version) {
   T value;
-  read(in, value);
+  read(in, value, version);
   return value;
 }
 
@@ -305,10 +317,10 @@ Result<void> check_bounds(const InterceptConfig& config) noexcept {
 std::vector<std::byte> encode(const Message& message) {
   WireWriter out;
   out.number(kMagic);
-  out.number(kProtocolVersion);
+  out.number(message.version);
   out.number(static_cast<std::uint8_t>(message.body.index()));
   out.number(message.id);
-  std::visit([&](const auto& body) { write(out, body); }, message.body);
+  std::visit([&](const auto& body) { write(out, body, message.version); }, message.body);
   return out.take();
 }
 
@@ -316,13 +328,15 @@ Result<Message> decode(Bytes packet) {
   if (packet.size() > kMaxMessageBytes) return fail(Errc::too_large, "decode message");
   WireReader in(packet);
   if (in.number<std::uint16_t>() != kMagic) return fail(Errc::bad_input, "decode message");
-  if (in.number<std::uint8_t>() != kProtocolVersion)
-    return fail(Errc::unsupported, "protocol version");
+  const auto version = in.number<std::uint8_t>();
+  if (in.ok() && (version < kOldestProtocol || version > kProtocolVersion))
+    return fail(Errc::unsupported, "protocol version", version);
   const auto type = in.number<std::uint8_t>();
   if (!in.ok() || type >= kReaders.size()) return fail(Errc::bad_input, "message type");
   Message message;
+  message.version = version;
   message.id = in.number<std::uint32_t>();
-  message.body = kReaders[type](in);
+  message.body = kReaders[type](in, version);
   if (!in.ok()) return fail(in.error(), "decode message");
   if (!in.at_end()) return fail(Errc::bad_input, "bytes after the message");
   return message;

@@ -16,8 +16,11 @@
 
 namespace mooring::capture_client {
 
-/// Raised when a message changes its meaning; both sides refuse another version by name.
-inline constexpr std::uint8_t kProtocolVersion = 1;
+/// Raised when a message changes its layout or meaning. An upgrade restarts agent and helper one
+/// at a time, so both serve the version before as well, with the fields that it knows.
+///   2  Status has trial_ends_unix_s; Confirm brings a descriptor of /proc
+inline constexpr std::uint8_t kProtocolVersion = 2;
+inline constexpr std::uint8_t kOldestProtocol = kProtocolVersion - 1;
 inline constexpr std::size_t kMaxMessageBytes = 128 * 1024;
 inline constexpr std::size_t kMaxTextBytes = 512;
 inline constexpr std::uint16_t kMaxTrialSeconds = 3600;
@@ -45,7 +48,8 @@ struct TryPlan {
   std::uint16_t limit_s = 120;
   friend bool operator==(const TryPlan&, const TryPlan&) = default;
 };
-/// Root only, and only from a login that began after the capture that it confirms.
+/// Root only, and only from a login that began after the capture that it confirms. Carries a
+/// descriptor of the caller's /proc: the helper's own may hide whose process that is.
 struct Confirm {
   friend bool operator==(const Confirm&, const Confirm&) = default;
 };
@@ -148,6 +152,7 @@ struct Status {
   std::uint64_t since_unix_s = 0;         // of the present state
   std::string problem;                    // the last one, empty if there was none
   std::optional<InterceptConfig> config;  // captured now, or by the agent's return
+  std::uint64_t trial_ends_unix_s = 0;    // 0: nothing waits for a confirmation
   friend bool operator==(const Status&, const Status&) = default;
 };
 
@@ -175,6 +180,7 @@ using Body = std::variant<Hello,
 struct Message {
   std::uint32_t id = 0;
   Body body;
+  std::uint8_t version = kProtocolVersion;  // of the peer that it is for, or comes from
   friend bool operator==(const Message&, const Message&) = default;
 };
 
@@ -182,8 +188,9 @@ struct Message {
 /// (AGENT_CHECK).
 [[nodiscard]] std::vector<std::byte> encode(const Message& message);
 
-/// Accepts exactly what encode() makes: unsupported for another protocol version, bad_input for
-/// anything else that is malformed, truncated or followed by more bytes, too_large beyond a bound.
+/// Accepts exactly what encode() makes, of this version and the one before: unsupported for any
+/// other (which is then the error's detail), bad_input for anything else that is malformed,
+/// truncated or followed by more bytes, too_large beyond a bound.
 [[nodiscard]] Result<Message> decode(Bytes packet);
 
 /// Counts, ports and prefixes within their bounds; what encode() needs of a config made from a

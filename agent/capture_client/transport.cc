@@ -71,6 +71,16 @@ void post_message(int fd, const Message& message, const std::vector<int>& descri
   if (!sent && sent.error().code != Errc::exhausted) ::shutdown(fd, SHUT_RDWR);
 }
 
+// The first version ends what it cannot read, later ones say why.
+bool may_be_older(const Error& error, std::uint8_t version) noexcept {
+  return version > kOldestProtocol && (error.code == Errc::closed || error.code == Errc::reset ||
+                                       error.code == Errc::unsupported);
+}
+
+bool may_be_older(const Refused& refused, std::uint8_t version) noexcept {
+  return version > kOldestProtocol && refused.code == Errc::unsupported;
+}
+
 Result<Received> receive_message(int fd) {
   std::vector<std::byte> packet(kMaxMessageBytes);
   iovec part{packet.data(), packet.size()};

@@ -24,6 +24,11 @@ namespace mooring::capture_client {
 /// connection, which the next read sees.
 void post_message(int fd, const Message& message, const std::vector<int>& descriptors = {});
 
+/// Was a greeting in `version` not understood because the helper may be of the version before? Then
+/// it is worth another one in that.
+[[nodiscard]] bool may_be_older(const Error& error, std::uint8_t version) noexcept;
+[[nodiscard]] bool may_be_older(const Refused& refused, std::uint8_t version) noexcept;
+
 struct Received {
   Message message;
   std::vector<UniqueFd> descriptors;

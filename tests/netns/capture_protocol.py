@@ -1,5 +1,6 @@
 """mooring-net's protocol, written a second time from its description (agent/capture_client/messages.h), so that the
-tests notice when the two sides only agree with each other by accident."""
+tests notice when the two sides only agree with each other by accident. It stays at version 1, one behind the helper, as an agent
+may be after an upgrade."""
 import array
 import ipaddress
 import socket

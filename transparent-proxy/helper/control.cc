@@ -18,6 +18,11 @@ tl::unexpected<Diagnostic> refuse(const std::string& message) {
   return fail(Diagnostic{"capture", message, ""});
 }
 
+std::uint64_t unix_seconds(std::chrono::system_clock::time_point at) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::seconds>(at.time_since_epoch()).count());
+}
+
 }  // namespace
 
 bool RepairBudget::admit(MonoTime now) {
@@ -292,10 +297,10 @@ capture_client::Status CaptureControl::status() const {
   status.is_draining = view.is_draining;
   status.repairs = repairs_;
   status.openings = openings_;
-  status.since_unix_s = static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::seconds>(since_.time_since_epoch()).count());
+  status.since_unix_s = unix_seconds(since_);
   status.problem = trial_ ? describe_trial() : problem_;
   status.config = active_;
+  if (trial_) status.trial_ends_unix_s = unix_seconds(trial_->wall_end);
   return status;
 }
 

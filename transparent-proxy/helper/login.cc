@@ -1,5 +1,7 @@
 #include "transparent-proxy/helper/login.h"
 
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <array>
@@ -69,8 +71,16 @@ std::optional<ProcessFacts> parse_process_stat(std::string_view text) {
   return facts;
 }
 
-std::optional<ProcessFacts> read_process(pid_t pid) {
-  const auto text = read_file(fmt::format("/proc/{}/stat", pid), kMaxStatBytes);
+ProcessReader::ProcessReader(int folder) noexcept {
+  struct statfs info{};
+  if (folder >= 0 && ::fstatfs(folder, &info) == 0 && info.f_type == PROC_SUPER_MAGIC)
+    folder_ = folder;
+}
+
+std::optional<ProcessFacts> ProcessReader::operator()(pid_t pid) const {
+  // A path through the descriptor: read_file() opens names.
+  const std::string folder = folder_ < 0 ? "/proc" : fmt::format("/proc/self/fd/{}", folder_);
+  const auto text = read_file(fmt::format("{}/{}/stat", folder, pid), kMaxStatBytes);
   return text ? parse_process_stat(*text) : std::nullopt;
 }
 

@@ -32,7 +32,15 @@ using ReadProcess = std::function<std::optional<ProcessFacts>(pid_t)>;
 [[nodiscard]] Checked<void> check_login(pid_t pid, std::uint64_t since, const ReadProcess& read);
 
 [[nodiscard]] std::optional<ProcessFacts> parse_process_stat(std::string_view text);
-[[nodiscard]] std::optional<ProcessFacts> read_process(pid_t pid);
+/// Looks into a /proc: that of the descriptor, or of its own where it is -1 or no procfs.
+class ProcessReader {
+ public:
+  explicit ProcessReader(int folder) noexcept;
+  [[nodiscard]] std::optional<ProcessFacts> operator()(pid_t pid) const;
+
+ private:
+  int folder_ = -1;  // the caller's, who outlives this
+};
 [[nodiscard]] std::uint64_t ticks_since_boot();
 
 }  // namespace mooring::transparent_proxy

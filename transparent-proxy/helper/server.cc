@@ -9,7 +9,6 @@
 
 #include <fmt/format.h>
 
-#include "capture_client/transport.h"
 #include "core/escape.h"
 #include "core/log.h"
 #include "transparent-proxy/helper/listeners.h"
@@ -85,8 +84,12 @@ struct Server::Session {
         watch(server.loop_, fd.get(), [this, &server](int, int) { server.on_readable(*this); }) {
     watch.start(PollWatch::readable);
   }
+  void post(std::uint32_t id, Body body, const std::vector<int>& descriptors = {}) const {
+    post_message(fd.get(), {id, std::move(body), version}, descriptors);
+  }
   UniqueFd fd;
   Peer peer;
+  std::uint8_t version = kProtocolVersion;  // that the peer speaks
   bool has_greeted = false;
   bool was_agent = false;  // said so; another may have taken its place since
   bool is_retired = false;
@@ -129,15 +132,29 @@ void Server::on_readable(Session& session) {
     auto received = receive_message(session.fd.get());
     if (!received) {
       if (received.error().code == Errc::timed_out) return;
-      return retire(session, describe(received.error()));
+      return on_unreadable(session, received.error());
     }
-    on_message(
-        session,
-        received->message);  // descriptors that came along are closed: nobody has to send us any
+    on_message(session, *received);
   }
 }
 
-void Server::on_message(Session& session, const Message& message) {
+void Server::on_unreadable(Session& session, const Error& error) {
+  if (error.code == Errc::unsupported) {
+    session.post(0,
+                 Refused{Errc::unsupported,
+                         fmt::format("mooring-net {} speaks protocol {} and {}, not {}: restart "
+                                     "what is older",
+                                     MOORING_VERSION,
+                                     kOldestProtocol,
+                                     kProtocolVersion,
+                                     error.detail)});
+  }
+  retire(session, describe(error));
+}
+
+void Server::on_message(Session& session, Received& received) {
+  const Message& message = received.message;
+  session.version = message.version;
   if (const auto allowed = check_permission(message.body, session.peer.uid, options_.agent_uid);
       !allowed) {
     log::warn("refused a request uid={} pid={}: {}",
@@ -156,12 +173,12 @@ void Server::on_message(Session& session, const Message& message) {
     }
     return;
   }
-  on_request(session, message);
+  on_request(session, received);
 }
 
 void Server::on_hello(Session& session, std::uint32_t id, const Hello& hello) {
   session.has_greeted = true;
-  post_message(session.fd.get(), {id, Welcome{MOORING_VERSION, rules_.view().backend}});
+  session.post(id, Welcome{MOORING_VERSION, rules_.view().backend});
   if (hello.role != Role::agent) return;
   log::info(
       "agent connected pid={} version={}", session.peer.pid, escape_peer_text(hello.version, 32));
@@ -173,7 +190,8 @@ void Server::on_hello(Session& session, std::uint32_t id, const Hello& hello) {
   tell_status();
 }
 
-void Server::on_request(Session& session, const Message& message) {
+void Server::on_request(Session& session, Received& received) {
+  const Message& message = received.message;
   const auto caller =
       session.peer.uid == 0 ? CaptureControl::Caller::root : CaptureControl::Caller::agent;
   if (const auto* set = std::get_if<SetPlan>(&message.body)) {
@@ -181,7 +199,7 @@ void Server::on_request(Session& session, const Message& message) {
   } else if (const auto* attempt = std::get_if<TryPlan>(&message.body)) {
     on_try(session, message.id, *attempt);
   } else if (std::holds_alternative<Confirm>(message.body)) {
-    on_confirm(session, message.id);
+    on_confirm(session, message.id, received.descriptors);
   } else if (const auto* activate = std::get_if<Activate>(&message.body)) {
     if (agent_ == nullptr) {
       return answer(session, message.id, fail(Diagnostic{"capture", "no agent is connected", ""}));
@@ -199,7 +217,7 @@ void Server::on_request(Session& session, const Message& message) {
     Status status = control_.status();
     status.agent_uid = options_.agent_uid;
     if (agent_ != nullptr) status.agent_pid = static_cast<std::uint32_t>(agent_->peer.pid);
-    post_message(session.fd.get(), {message.id, std::move(status)});
+    session.post(message.id, std::move(status));
   }
 }
 
@@ -209,12 +227,15 @@ void Server::on_try(Session& session, std::uint32_t id, const TryPlan& attempt) 
   if (!limit) return answer(session, id, fail(limit.error()));
   if (limit->count() > 0) trial_began_ = began;
   hand_over_owner();
-  post_message(session.fd.get(), {id, Trial{static_cast<std::uint16_t>(limit->count())}});
+  session.post(id, Trial{static_cast<std::uint16_t>(limit->count())});
 }
 
-void Server::on_confirm(Session& session, std::uint32_t id) {
+void Server::on_confirm(Session& session,
+                        std::uint32_t id,
+                        const std::vector<UniqueFd>& descriptors) {
   if (control_.is_on_trial()) {
-    if (const auto fresh = check_login(session.peer.pid, trial_began_, read_process); !fresh)
+    const ProcessReader read(descriptors.size() == 1 ? descriptors[0].get() : -1);
+    if (const auto fresh = check_login(session.peer.pid, trial_began_, read); !fresh)
       return answer(session, id, fresh);
   }
   answer(session, id, control_.confirm());
@@ -225,9 +246,9 @@ void Server::answer(Session& session, std::uint32_t id, const Checked<void>& out
     // First the owner, then the answer: once the agent knows that capture is on, it holds what
     // keeps it alive.
     hand_over_owner();
-    post_message(session.fd.get(), {id, Done{}});
+    session.post(id, Done{});
   } else {
-    post_message(session.fd.get(), {id, Refused{Errc::permission, describe(outcome.error())}});
+    session.post(id, Refused{Errc::permission, describe(outcome.error())});
   }
 }
 
@@ -240,13 +261,14 @@ void Server::give_listeners(Session& session, std::uint32_t id, const GetListene
   std::vector<int> descriptors;
   for (const UniqueFd& fd : made->descriptors)
     descriptors.push_back(fd.get());
-  post_message(session.fd.get(), {id, std::move(made->set)}, descriptors);
+  session.post(id, std::move(made->set), descriptors);
 }
 
 void Server::hand_over_owner() {
   const RulesView view = rules_.view();
   if (agent_ == nullptr || !view.is_owned || view.owner_fd < 0) return;
-  if (const auto sent = send_message(agent_->fd.get(), {0, Owner{view.table}}, {view.owner_fd});
+  if (const auto sent =
+          send_message(agent_->fd.get(), {0, Owner{view.table}, agent_->version}, {view.owner_fd});
       !sent) {
     log::warn("owner not handed over: {}", describe(sent.error()));
   }
@@ -256,7 +278,7 @@ void Server::hand_over_owner() {
 void Server::take_owner_back() {
   if (!control_.needs_owner_back()) return;
   const UniqueFd nothing(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (nothing.valid()) post_message(agent_->fd.get(), {0, Owner{}}, {nothing.get()});
+  if (nothing.valid()) agent_->post(0, Owner{}, {nothing.get()});
 }
 
 // What changed since it was told last; its metrics and status have it without asking.
@@ -264,7 +286,7 @@ void Server::tell_status() {
   Status status = control_.status();
   status.config.reset();
   if (told_ == status) return;
-  if (send_message(agent_->fd.get(), {0, status})) told_ = std::move(status);
+  if (send_message(agent_->fd.get(), {0, status, agent_->version})) told_ = std::move(status);
 }
 
 void Server::retire(Session& session, const std::string& why) {
@@ -287,7 +309,7 @@ void Server::on_ping_timer() {
   const bool was_dead = agent_->liveness.is_dead();
   const std::uint64_t nonce = agent_->liveness.ping();
   // A full buffer is an unanswered ping like any other.
-  post_message(agent_->fd.get(), {0, Ping{nonce}});
+  agent_->post(0, Ping{nonce});
   tell_status();
   take_owner_back();
   if (agent_->liveness.is_dead() && !was_dead) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "capture_client/messages.h"
+#include "capture_client/transport.h"
 #include "core/fd.h"
 #include "core/loop.h"
 #include "transparent-proxy/helper/control.h"
@@ -72,15 +73,16 @@ class Server {
 
   void on_accept();
   void on_readable(Session& session);
-  void on_message(Session& session, const capture_client::Message& message);
+  void on_unreadable(Session& session, const Error& error);
+  void on_message(Session& session, capture_client::Received& received);
   void on_hello(Session& session, std::uint32_t id, const capture_client::Hello& hello);
-  void on_request(Session& session, const capture_client::Message& message);
+  void on_request(Session& session, capture_client::Received& received);
   void answer(Session& session, std::uint32_t id, const Checked<void>& outcome);
   void give_listeners(Session& session,
                       std::uint32_t id,
                       const capture_client::GetListeners& request);
   void on_try(Session& session, std::uint32_t id, const capture_client::TryPlan& attempt);
-  void on_confirm(Session& session, std::uint32_t id);
+  void on_confirm(Session& session, std::uint32_t id, const std::vector<UniqueFd>& descriptors);
   void hand_over_owner();
   void take_owner_back();
   void retire(Session& session, const std::string& why);

@@ -14,7 +14,9 @@ using capture_client::WireWriter;
 
 void append(std::string& out, const std::optional<InterceptConfig>& config) {
   std::vector<std::byte> packet;
-  if (config) packet = capture_client::encode({0, Activate{*config}});
+  // In the older layout: whoever goes back to the version before keeps what was captured.
+  if (config)
+    packet = capture_client::encode({0, Activate{*config}, capture_client::kOldestProtocol});
   WireWriter size;
   size.number(static_cast<std::uint32_t>(packet.size()));
   for (const auto& part : {size.take(), packet}) {

@@ -6,6 +6,8 @@
 namespace mooring::capture_client {
 namespace {
 
+using namespace std::string_view_literals;
+
 InterceptConfig sample_config() {
   InterceptConfig config;
   config.outbound = {{*parse_prefix("10.0.0.0/8"), 5432, OnAgentDeath::open},
@@ -33,6 +35,7 @@ Status sample_status() {
   status.since_unix_s = 1'800'000'000;
   status.problem = "none that matters";
   status.config = sample_config();
+  status.trial_ends_unix_s = 1'800'000'120;
   return status;
 }
 
@@ -87,10 +90,43 @@ TEST(Messages, RefusesBytesAfterTheEnd) {
 
 TEST(Messages, NamesAnotherProtocolVersion) {
   auto packet = encode({1, Drop{}});
-  packet[2] = std::byte{kProtocolVersion + 1};
-  const auto decoded = decode(packet);
-  ASSERT_FALSE(decoded);
-  EXPECT_EQ(decoded.error().code, Errc::unsupported);
+  for (const unsigned version : {kOldestProtocol - 1U, kProtocolVersion + 1U}) {
+    packet[2] = static_cast<std::byte>(version);
+    const auto decoded = decode(packet);
+    ASSERT_FALSE(decoded);
+    EXPECT_EQ(decoded.error().code, Errc::unsupported);
+    EXPECT_EQ(decoded.error().detail, static_cast<int>(version));
+  }
+}
+
+// What version 1 wrote, byte for byte, when it was the only one.
+TEST(Messages, OfTheVersionBeforeAreReadAndWrittenInItsLayout) {
+  const std::string_view golden =
+      "\115\116\001\016\000\000\000\007\002\000\010\156\146\164\040\151\156\145\164\001"
+      "\000\022\155\157\157\162\151\156\147\137\060\061\062\063\141\142\143\144\137\141"
+      "\001\001\000\000\000\115\000\000\003\346\000\000\000\002\000\000\000\001\000\000"
+      "\000\000\153\111\322\000\000\021\156\157\156\145\040\164\150\141\164\040\155\141"
+      "\164\164\145\162\163\001\072\231\072\236\000\002\004\010\012\000\000\000\025\070"
+      "\000\006\100\375\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\001"
+      "\273\001\000\002\037\220\001\037\221\000\000\001\004\040\300\000\002\001\000\001"
+      "\000\011\001\001"sv;
+  const auto bytes = std::as_bytes(std::span(golden));
+  const auto read = decode(bytes);
+  ASSERT_TRUE(read) << describe(read.error());
+  Message expected{7, sample_status(), 1};
+  std::get<Status>(expected.body).trial_ends_unix_s = 0;  // it does not know
+  EXPECT_EQ(*read, expected);
+  EXPECT_THAT(encode({7, sample_status(), 1}), testing::ElementsAreArray(bytes));
+}
+
+TEST(Messages, EveryKindSurvivesTheRoundTripInTheVersionBeforeToo) {
+  for (Message message : all_messages()) {
+    message.version = kOldestProtocol;
+    if (auto* status = std::get_if<Status>(&message.body)) status->trial_ends_unix_s = 0;
+    const auto back = decode(encode(message));
+    ASSERT_TRUE(back) << message.body.index();
+    EXPECT_EQ(*back, message) << message.body.index();
+  }
 }
 
 TEST(Messages, RefusesAnUnknownType) {

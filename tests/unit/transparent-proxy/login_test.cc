@@ -1,10 +1,13 @@
 #include "transparent-proxy/helper/login.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <map>
+
+#include "core/fd.h"
 
 namespace mooring::transparent_proxy {
 namespace {
@@ -99,7 +102,9 @@ TEST(Login, ReadsWhatTheKernelSays) {
 }
 
 TEST(Login, ThisProcessBeganBeforeNow) {
-  const auto facts = read_process(::getpid());
+  const UniqueFd processes(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const auto facts = ProcessReader(-1)(::getpid());
+  EXPECT_EQ(ProcessReader(processes.get())(::getpid()), facts);
   ASSERT_TRUE(facts);
   EXPECT_EQ(facts->parent, ::getppid());
   EXPECT_GT(facts->began, 0U);
