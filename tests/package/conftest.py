@@ -19,6 +19,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="long: set MOORING_SLOW=1, or ./test.sh package"))
 
 
+first_failed = {}  # of the incremental tests
+
+
+def series_of(item):
+    """Each release of Debian has its own series of steps."""
+    return item.parent, item.callspec.params.get("lab") if hasattr(item, "callspec") else None
+
+
 def is_chroot():
     try:
         return not os.path.samefile("/", "/proc/1/root")
@@ -27,8 +35,8 @@ def is_chroot():
 
 
 def pytest_runtest_setup(item):
-    if item.get_closest_marker("incremental") and getattr(item.parent, "first_failed", None):
-        pytest.fail(f"the step before failed: {item.parent.first_failed}", pytrace=False)
+    if item.get_closest_marker("incremental") and series_of(item) in first_failed:
+        pytest.fail(f"the step before failed: {first_failed[series_of(item)]}", pytrace=False)
     if os.geteuid() != 0:
         harness.leave_out("booting hosts needs root")
     if is_chroot():
@@ -45,7 +53,7 @@ def pytest_runtest_makereport(item, call):
     if not report.failed:
         return
     if item.get_closest_marker("incremental"):
-        item.parent.first_failed = getattr(item.parent, "first_failed", None) or item.name
+        first_failed.setdefault(series_of(item), item.name)
     for lab in harness.Lab.open_labs:
         for host in lab.hosts.values():
             for unit in machines.UNITS:
@@ -59,6 +67,11 @@ def pytest_runtest_makereport(item, call):
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory):
     return machines.build_packages(tmp_path_factory.mktemp("packages"))
+
+
+@pytest.fixture(scope="session")
+def portable_packages(tmp_path_factory):
+    return machines.build_portable_packages(tmp_path_factory.mktemp("portable"))
 
 
 @pytest.fixture(scope="module")

@@ -40,8 +40,6 @@ def base_root(suite, libraries):
 
 
 class Machine(harness.Host):
-    suite = "bookworm"
-
     def _bring_up(self, entries):
         self.root, self._disk = self.folder / "root", self.folder / "disk"
         for folder in (self.root, self._disk):
@@ -50,7 +48,7 @@ class Machine(harness.Host):
         for name in ("upper", "work"):
             (self._disk / name).mkdir()
         self.logs = self.root / "var/log/mooring"
-        base = base_root(self.suite, tuple(libraries_of(self.lab.packages[OLD])))
+        base = base_root(self.lab.suite, tuple(libraries_of(self.lab.packages[OLD])))
         options = f"lowerdir={base},upperdir={self._disk}/upper,workdir={self._disk}/work"
         run("mount", "-t", "overlay", "overlay", "-o", options, self.root)
         self.write("/etc/machine-id", uuid.uuid4().hex + "\n")
@@ -180,8 +178,8 @@ class Machine(harness.Host):
 class MachineLab(harness.Lab):
     host_type = Machine
 
-    def __init__(self, packages):
-        self.packages = packages
+    def __init__(self, packages, suite="bookworm"):
+        self.packages, self.suite = packages, suite
         super().__init__()
 
     def _install_programs(self):
@@ -194,15 +192,24 @@ class MachineLab(harness.Lab):
         return super().host(name, identity=False, **options)
 
 
-def build_packages(folder, form="deb"):
-    """{version: package} of two versions of the same programs: they differ in what they say their version is."""
+def build_packages(folder, form="deb", binaries=harness.BINARIES, origin=("--system",)):
+    """{version: package} of two versions of the same programs: they differ in what they say their version is. Where
+    MOORING_OLD_BIN names a folder, the older one has the programs that lie there: those of the release before."""
     packages = {}
     for version in (OLD, NEW):
         programs = folder / f"bin-{version}"
         programs.mkdir(exist_ok=True)
         for name in ("mooring", "mooring-net", "mooring-docs"):
-            run("strip", "--strip-all", "-o", programs / name, harness.BINARIES / name)
+            source = pathlib.Path(os.environ.get("MOORING_OLD_BIN", binaries)) if version == OLD else binaries
+            run("strip", "--strip-all", "-o", programs / name, source / name)
             (programs / name).write_bytes((programs / name).read_bytes().replace(OLD.encode(), version.encode()))
-        made = run(ROOT / "packaging/build.sh", "--system", "--format", form, "--bin", programs, "--version", version, "--output", folder, timeout=600)
+        made = run(ROOT / "packaging/build.sh", *origin, "--format", form, "--bin", programs, "--version", version, "--output", folder, timeout=600)
         packages[version] = pathlib.Path(made.stdout.split()[-1])
     return packages
+
+
+def build_portable_packages(folder):
+    """The same of the programs for every Linux: what Debian 11 and 13 get."""
+    arch = run("dpkg", "--print-architecture").stdout.strip()
+    run(ROOT / "packaging/build.sh", "--arch", arch, "--format", "deb", "--output", folder, timeout=3600)
+    return build_packages(folder, binaries=ROOT / f"build/portable-{arch}/bin", origin=("--arch", arch))
