@@ -147,6 +147,13 @@ CallbacksPtr H2Session::Impl::make_callbacks() {
         static_cast<Impl*>(self)->on_close(id, error);
         return 0;
       });
+  // A stream that waited for its turn when the peer said GOAWAY, or when it was reset.
+  nghttp2_session_callbacks_set_on_frame_not_send_callback(
+      raw, [](nghttp2_session*, const nghttp2_frame* frame, int, void* self) noexcept {
+        if (frame->hd.type == NGHTTP2_HEADERS)
+          static_cast<Impl*>(self)->on_close(frame->hd.stream_id, kH2RefusedStream);
+        return 0;
+      });
   return CallbacksPtr(raw);
 }
 
@@ -247,6 +254,11 @@ H2Session::~H2Session() = default;
 
 Result<StreamId> H2Session::open(const std::vector<Header>& headers) {
   if (impl_->is_going_away) return fail(Errc::closed, "open");
+  const bool is_valid = std::all_of(headers.begin(), headers.end(), [](const Header& header) {
+    return nghttp2_check_header_value(reinterpret_cast<const std::uint8_t*>(header.value.data()),
+                                      header.value.size()) != 0;
+  });
+  if (!is_valid) return fail(Errc::bad_input, "header value");
   std::vector<nghttp2_nv> fields;
   fields.reserve(headers.size());
   for (const Header& header : headers)

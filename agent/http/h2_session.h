@@ -71,8 +71,9 @@ class H2Session {
   H2Session(const H2Session&) = delete;
   H2Session& operator=(const H2Session&) = delete;
 
-  /// Fails with closed once the peer said GOAWAY or all numbers are used: a new connection is
-  /// needed. Where the peer allows no more streams now, the stream waits.
+  /// Fails with bad_input for a value that is none (a line end in it, say), and with closed once
+  /// the peer said GOAWAY or all numbers are used: a new connection is needed. Where the peer
+  /// allows no more streams now, the stream waits.
   [[nodiscard]] Result<StreamId> open(const std::vector<Header>& headers);
   /// Takes all of `bytes`. Nothing happens on a stream that is closed or was ended.
   Pressure send(StreamId stream, Bytes bytes, bool is_end);

@@ -1,6 +1,7 @@
 #include "tls/context.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509.h>
 
 #include <algorithm>
@@ -14,6 +15,8 @@ namespace {
 
 // Chain and handshake of a peer, in bytes: eight certificates of 4 KiB.
 constexpr long kMaxChainBytes = 32L * 1024;
+// The CAs of a distribution, all of them, are a quarter of this.
+constexpr std::size_t kMaxCaBytes = std::size_t{1024} * 1024;
 constexpr unsigned char kSessionIdContext[] =
     "mooring";  // constant: the ticket keys tell identities apart
 constexpr unsigned char kOfferedAlpn[] = {4, 'k', 'u', 'm', 'a'};
@@ -110,19 +113,25 @@ Result<void> set_server(ContextCore& core) {
   return {};
 }
 
+Result<SslCtxPtr> make_ssl_ctx(Role role, const Parameters& parameters) {
+  SslCtxPtr made(SSL_CTX_new(role == Role::server ? TLS_server_method() : TLS_client_method()));
+  if (!made) return fail(Errc::exhausted, "SSL_CTX_new");
+  if (auto done = apply_parameters(*made, parameters); !done) return fail(done.error());
+  SSL_CTX_set_options(made.get(), options());
+  // NO_AUTO_CHAIN: the chain is what the material says, the library has not to search for issuers.
+  SSL_CTX_set_mode(made.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
+  SSL_CTX_set_max_cert_list(made.get(), kMaxChainBytes);
+  SSL_CTX_set_verify(made.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  return made;
+}
+
 Result<std::shared_ptr<ContextCore>> make_core(std::shared_ptr<ContextCore> core,
                                                const Parameters& parameters) {
   core->resumption = parameters.resumption;
-  core->ssl_ctx.reset(
-      SSL_CTX_new(core->role == Role::server ? TLS_server_method() : TLS_client_method()));
-  if (!core->ssl_ctx) return fail(Errc::exhausted, "SSL_CTX_new");
+  auto made = make_ssl_ctx(core->role, parameters);
+  if (!made) return fail(made.error());
+  core->ssl_ctx = std::move(*made);
   SSL_CTX* context = core->ssl_ctx.get();
-  if (auto done = apply_parameters(*context, parameters); !done) return fail(done.error());
-  SSL_CTX_set_options(context, options());
-  // NO_AUTO_CHAIN: the chain is what the material says, the library has not to search for issuers.
-  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
-  SSL_CTX_set_max_cert_list(context, kMaxChainBytes);
-  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   SSL_CTX_set_cert_verify_callback(context, on_verify, core.get());
   if (auto done = set_own_certificate(*context, *core->material); !done) return fail(done.error());
   if (core->role == Role::client) {
@@ -130,6 +139,32 @@ Result<std::shared_ptr<ContextCore>> make_core(std::shared_ptr<ContextCore> core
   } else if (auto done = set_server(*core); !done) {
     return fail(done.error());
   }
+  return core;
+}
+
+Result<std::shared_ptr<ContextCore>> make_core_by_host(std::shared_ptr<ContextCore> core,
+                                                       std::string_view ca_pem) {
+  core->is_by_host = true;
+  core->resumption = false;
+  // A control plane's certificate comes from any CA: every curve that we know.
+  auto made = make_ssl_ctx(Role::client,
+                           {.groups = {"X25519", "P-256", "P-384", "P-521"}, .resumption = false});
+  if (!made) return fail(made.error());
+  core->ssl_ctx = std::move(*made);
+  X509_STORE* store = SSL_CTX_get_cert_store(core->ssl_ctx.get());
+  // What the admin gave is trusted as it is: an intermediate, or the server's own certificate.
+  X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+  SSL_CTX_set_options(core->ssl_ctx.get(), SSL_OP_NO_TICKET);
+  const BioPtr pem(BIO_new_mem_buf(ca_pem.data(), static_cast<int>(ca_pem.size())));
+  int added = 0;
+  while (true) {
+    const identity::X509Ptr anchor(PEM_read_bio_X509(pem.get(), nullptr, nullptr, nullptr));
+    if (!anchor) break;
+    if (X509_STORE_add_cert(store, anchor.get()) != 1) return fail(Errc::bad_certificate, "CA");
+    ++added;
+  }
+  const bool is_at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  if (added == 0 || !is_at_end) return fail(Errc::bad_certificate, "CA");
   return core;
 }
 
@@ -174,6 +209,19 @@ Result<std::unique_ptr<Context>> Context::make(Role role,
   ERR_clear_error();
   auto core = make_core(std::make_shared<ContextCore>(role, std::move(material), scratch, clock),
                         parameters);
+  ERR_clear_error();
+  if (!core) return fail(core.error());
+  return std::make_unique<ContextImpl>(std::move(*core));
+}
+
+Result<std::unique_ptr<Context>> Context::make_by_host(std::string_view ca_pem,
+                                                       Scratch& scratch,
+                                                       const Clock& clock) {
+  if (ca_pem.size() > kMaxCaBytes) return fail(Errc::too_large, "CA");
+  AGENT_CHECK(OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr) == 1);
+  ERR_clear_error();
+  auto core = make_core_by_host(
+      std::make_shared<ContextCore>(Role::client, nullptr, scratch, clock), ca_pem);
   ERR_clear_error();
   if (!core) return fail(core.error());
   return std::make_unique<ContextImpl>(std::move(*core));

@@ -26,6 +26,7 @@ struct ContextCore {
   Scratch::Impl& scratch;
   const Clock& clock;
   bool resumption = true;
+  bool is_by_host = false;  // no material: libssl verifies the server
   PeerVerifier verifier;
   ClientSessions sessions;
   SslCtxPtr ssl_ctx;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/spiffe_text.h"
+#include "tls/by_host.h"
 #include "tls/session_impl.h"
 
 namespace mooring::tls {
@@ -104,7 +105,8 @@ Result<std::unique_ptr<Session>> SessionImpl::make_client(std::shared_ptr<Contex
       return fail(Errc::bad_input, "SNI");
     }
   }
-  if (options.alpn != "kuma") {  // which the context offers
+  if (core->is_by_host && !expect_host(*ssl, options.host)) return fail(Errc::bad_input, "host");
+  if (core->is_by_host || options.alpn != "kuma") {  // which the context offers
     if (options.alpn.size() > 255) return fail(Errc::too_large, "ALPN");
     std::string protocol;
     if (!options.alpn.empty())
@@ -218,9 +220,11 @@ void SessionImpl::complete(Step& step) {
     return fail_session(Failure::protocol, "TLS 1.2 without extended master secret");
   }
   peer_.resumed = SSL_session_reused(ssl_.get()) == 1;
-  if (!adopt_peer())
+  if (core_->is_by_host) {
+    adopt_alpn();
+  } else if (!adopt_peer()) {
     return fail_session(Failure::protocol, "a session without facts about its peer");
-  if (!is_expected(expected_peers_, peer_.spiffe_id)) {
+  } else if (!is_expected(expected_peers_, peer_.spiffe_id)) {
     return fail_session(Failure::unexpected_peer, "not an identity that is expected here");
   }
   peer_.version = SSL_get_version(ssl_.get());
@@ -229,6 +233,13 @@ void SessionImpl::complete(Step& step) {
   phase_ = Phase::established;
   is_sound_ = true;
   step.handshake_done = true;
+}
+
+void SessionImpl::adopt_alpn() {
+  const unsigned char* protocol = nullptr;
+  unsigned bytes = 0;
+  SSL_get0_alpn_selected(ssl_.get(), &protocol, &bytes);
+  if (bytes > 0) peer_.alpn.assign(reinterpret_cast<const char*>(protocol), bytes);
 }
 
 bool SessionImpl::adopt_peer() {
@@ -299,6 +310,12 @@ void SessionImpl::fail_by_library() noexcept {
   if (ERR_GET_LIB(library_error_) != ERR_LIB_SSL) library_error_ = ERR_peek_last_error();
   phase_ = Phase::failed;
   is_sound_ = false;
+  if (core_->is_by_host && ERR_GET_LIB(library_error_) == ERR_LIB_SSL &&
+      ERR_GET_REASON(library_error_) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+    const long result = SSL_get_verify_result(ssl_.get());
+    failure_ = failure_of_verification(result);
+    rule_ = X509_verify_cert_error_string(result);
+  }
   // A callback of ours may have said it better than the library's "certificate verify failed".
   if (failure_ == Failure::none) failure_ = failure_of(library_error_);
   ERR_clear_error();

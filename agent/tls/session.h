@@ -60,7 +60,7 @@ struct PeerInfo {
   const char* version = "";              // "TLSv1.3"; static storage
   const char* cipher = "";               // "TLS_AES_128_GCM_SHA256"; static storage
   std::string sni;                       // server: as the client asked
-  std::string alpn;                      // server: the client's first offer; never selected
+  std::string alpn;  // server: the client's first offer, never selected; by host: the selected one
   bool resumed = false;
 };
 
@@ -101,6 +101,12 @@ class Context {
                                                              const Parameters& parameters,
                                                              Scratch& scratch,
                                                              const Clock& clock);
+  /// For servers that are known by host name, as a control plane is: whoever the certificates in
+  /// `ca_pem` (one or more) stand for. No certificate of our own, no resumption. Every client needs
+  /// ClientOptions::host.
+  [[nodiscard]] static Result<std::unique_ptr<Context>> make_by_host(std::string_view ca_pem,
+                                                                     Scratch& scratch,
+                                                                     const Clock& clock);
   virtual ~Context() = default;
 
   struct ClientOptions {
@@ -110,6 +116,8 @@ class Context {
     std::span<const PeerMatcher> expected_peers = {};
     /// Cluster and endpoint: sessions are kept under it. Empty: none is kept.
     std::string_view resume_key = {};
+    /// make_by_host(): the DNS name or IP address that the server's certificate must have.
+    std::string_view host = {};
   };
   [[nodiscard]] virtual Result<std::unique_ptr<Session>> make_client(
       const ClientOptions& options) = 0;

@@ -42,6 +42,7 @@ class SessionImpl final : public Session {
   void handshake(Step& step);
   void complete(Step& step);
   bool adopt_peer();
+  void adopt_alpn();
   void read(Step& step);
   void keep_session();
   void fail_session(Failure failure, const char* rule) noexcept;
