@@ -25,7 +25,7 @@ packages[test]="${packages[demo]}
   clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev llvm-19 lld-19 shellcheck
   iptables firewalld dbus conntrack iperf3 netcat-openbsd strace busybox-static libcap2-bin
   redis-server redis-tools mariadb-server mariadb-client libmariadb-java
-  python3-pytest python3-pytest-timeout python3-cryptography python3-venv python3-pip"
+  python3-pytest python3-pytest-timeout python3-cryptography python3-grpcio python3-venv python3-pip"
 packages[lab]="
   g++ libssl-dev python3 iproute2 nftables procps curl openssl jq iperf3 wrk nginx-light libnginx-mod-stream haproxy stunnel4"
 packages[package]="

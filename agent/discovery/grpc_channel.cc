@@ -74,6 +74,10 @@ GrpcChannel::GrpcChannel(Loop& loop,
       tick_(loop, [this] { tick(); }),
       retry_(loop, [this] { connect(); }) {}
 
+GrpcChannel::~GrpcChannel() {
+  stop();
+}
+
 void GrpcChannel::start() {
   if (phase_ == Phase::stopped) connect();
 }
@@ -141,8 +145,9 @@ void GrpcChannel::on_bytes(Bytes bytes) {
   pinged_ms_ = 0;
   const auto fed = session_->feed(bytes);
   pump();  // what tells the peer why
-  if (!fed) return lose("the server broke HTTP/2");
-  if (session_ && session_->is_finished()) return lose("the server ended the connection");
+  if (!fed || (session_ && session_->is_finished())) {
+    return lose(phase_ == Phase::draining ? state_.last_error : "the server broke HTTP/2");
+  }
   turn_.start(Milliseconds(0));
 }
 
@@ -173,7 +178,7 @@ void GrpcChannel::drop_connection() {
   turn_.start(Milliseconds(0));
 }
 
-void GrpcChannel::lose(const std::string& why) {
+void GrpcChannel::lose(std::string why) {
   if (!transport_) return;
   ++state_.failures;
   state_.last_error = why;

@@ -101,7 +101,7 @@ class GrpcChannel final : public Transport::Owner, public http::H2Events {
               net::StreamPool& pool,
               std::unique_ptr<tls::Context> tls,
               GrpcChannelOptions options);
-  ~GrpcChannel() { stop(); }  // not in a callback of its own
+  ~GrpcChannel();  // not in a callback of its own
   GrpcChannel(const GrpcChannel&) = delete;
   GrpcChannel& operator=(const GrpcChannel&) = delete;
 
@@ -140,7 +140,7 @@ class GrpcChannel final : public Transport::Owner, public http::H2Events {
   void cancel(CallId id);
 
   void connect();
-  void lose(const std::string& why);
+  void lose(std::string why);
   void wait_before_next();
   void turn();
   void open_waiting();

@@ -1,0 +1,448 @@
+// The gRPC channel on a real loop against a real gRPC server, and against servers that misbehave.
+#include "discovery/grpc_channel.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "support/pki.h"
+
+extern char** environ;  // NOLINT(readability-redundant-declaration)
+
+namespace mooring::discovery {
+namespace {
+
+using http::GrpcCode;
+using http::GrpcStatus;
+using testing::HasSubstr;
+
+Bytes bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
+
+class Handler final : public GrpcHandler {
+ public:
+  void on_open() override {
+    ++opens;
+    if (act_on_open) act_on_open();
+  }
+  void on_message(Bytes message) override {
+    messages.emplace_back(reinterpret_cast<const char*>(message.data()), message.size());
+    if (act_on_message) act_on_message();
+  }
+  void on_end(const GrpcStatus& status) override {
+    ends.push_back(status);
+    if (act_on_end) act_on_end();
+  }
+  int opens = 0;
+  std::vector<std::string> messages;
+  std::vector<GrpcStatus> ends;
+  std::function<void()> act_on_open;
+  std::function<void()> act_on_message;
+  std::function<void()> act_on_end;
+};
+
+/// tests/support/grpc_server.py as a process.
+class Server {
+ public:
+  Server(const std::string& mode, const std::string& folder, const std::string& address = "") {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    std::string python = "/usr/bin/python3";
+    std::string script = MOORING_SOURCE_DIR "/tests/support/grpc_server.py";
+    std::array<std::string, 5> words{python, script, mode, folder, address};
+    std::array<char*, 6> argv{};
+    for (std::size_t i = 0; i < words.size() && !words[i].empty(); ++i)
+      argv[i] = words[i].data();
+    EXPECT_EQ(::posix_spawn(&pid_, python.c_str(), &actions, nullptr, argv.data(), environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    ::close(ends[1]);
+    out_ = UniqueFd(ends[0]);
+    port_ = static_cast<std::uint16_t>(std::atoi(line().c_str()));
+  }
+  ~Server() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  std::string line() const {
+    std::string text;
+    char c = 0;
+    while (::read(out_.get(), &c, 1) == 1 && c != '\n')
+      text += c;
+    return text;
+  }
+  std::uint16_t port() const { return port_; }
+  void freeze() const { ::kill(pid_, SIGSTOP); }
+
+ private:
+  pid_t pid_ = -1;
+  UniqueFd out_;
+  std::uint16_t port_ = 0;
+};
+
+class GrpcChannelTest : public testing::Test {
+ protected:
+  GrpcChannelTest() {
+    std::signal(SIGPIPE, SIG_IGN);
+    std::string name = "/tmp/grpc_channel_XXXXXX";
+    folder_ = ::mkdtemp(name.data());
+    write_certificate({"DNS:localhost", "IP:127.0.0.1"});
+    options_.ca_pem = ca_.cert_pem();
+    // Short, so that the tests are; nothing is concluded from how long a thing took.
+    options_.connect_timeout = Milliseconds(1000);
+    options_.stall_timeout = Milliseconds(1000);
+    options_.backoff_base = Milliseconds(100);
+    options_.backoff_cap = Milliseconds(400);
+  }
+  ~GrpcChannelTest() override {
+    call_.reset();
+    channel_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  void write_certificate(std::vector<std::string> names) {
+    test::CertOptions options;
+    options.extra_names = std::move(names);
+    const test::Issued issued = ca_.issue("", options);
+    std::ofstream(folder_ + "/cert.pem") << issued.cert_pem;
+    std::ofstream(folder_ + "/key.pem") << issued.key_pem;
+  }
+  void target(std::uint16_t port, const std::string& host = "127.0.0.1") {
+    options_.targets.push_back({{host, port}, std::nullopt, ""});
+  }
+  void start() {
+    auto made = GrpcChannel::make(loop_, pool_, scratch_, clock_, options_);
+    ASSERT_TRUE(made) << describe(made.error());
+    channel_ = std::move(*made);
+    channel_->start();
+  }
+  void open(const std::string& path, Metadata metadata = {}) {
+    call_ = channel_->open(path, std::move(metadata), handler_);
+  }
+  /// Runs the loop until it holds; false after 20 s.
+  bool until(const std::function<bool()>& holds) {
+    bool is_late = false;
+    Timer check(loop_, [&] {
+      if (holds()) loop_.stop();
+    });
+    Timer limit(loop_, [&] {
+      is_late = true;
+      loop_.stop();
+    });
+    check.start(Milliseconds(0), Milliseconds(2));
+    limit.start(Milliseconds(20000));
+    loop_.run();
+    return !is_late;
+  }
+  /// What the call ends with against a server of that mode.
+  GrpcStatus end_of(const std::string& mode) {
+    const Server server(mode, folder_);
+    target(server.port());
+    start();
+    open("/test.Echo/Stream");
+    handler_.act_on_open = [this] { call_->send(bytes_of("hello")); };
+    EXPECT_TRUE(until([&] { return !handler_.ends.empty(); })) << mode;
+    return handler_.ends.empty() ? GrpcStatus{} : handler_.ends.front();
+  }
+  /// That many connections fail, and the channel goes on trying.
+  void expect_retries(const std::string& mode, const std::string& why) {
+    const Server server(mode, folder_);
+    target(server.port());
+    start();
+    open("/test.Echo/Stream");
+    EXPECT_TRUE(until([&] { return channel_->state().failures >= 2; })) << mode;
+    EXPECT_THAT(channel_->state().last_error, HasSubstr(why));
+    EXPECT_TRUE(handler_.messages.empty());
+  }
+
+  test::TestCa ca_{"cp.test"};
+  std::string folder_;
+  Clock clock_;
+  tls::Scratch scratch_;
+  net::StreamPool pool_;
+  Loop loop_;
+  GrpcChannelOptions options_;
+  Handler handler_;
+  std::unique_ptr<GrpcChannel> channel_;
+  std::unique_ptr<GrpcCall> call_;
+};
+
+TEST_F(GrpcChannelTest, StreamsBothWaysWithARealServer) {
+  const Server server("echo", folder_);
+  target(server.port());
+  start();
+  open("/test.Echo/Stream");
+  handler_.act_on_open = [this] {
+    call_->send(bytes_of("one"));
+    call_->send({});
+  };
+  ASSERT_TRUE(until([&] { return handler_.messages.size() == 2; }));
+  call_->send(bytes_of("three"));
+  ASSERT_TRUE(until([&] { return handler_.messages.size() == 3; }));
+  EXPECT_THAT(handler_.messages, testing::ElementsAre("one", "", "three"));
+  call_->half_close();
+  ASSERT_TRUE(until([&] { return !handler_.ends.empty(); }));
+  EXPECT_EQ(handler_.ends.front(), (GrpcStatus{GrpcCode::ok, ""}));
+}
+
+TEST_F(GrpcChannelTest, ResolvesNamesAndChecksThem) {
+  const Server server("echo", folder_);
+  target(server.port(), "localhost");
+  start();
+  open("/test.Echo/Stream");
+  EXPECT_TRUE(until([&] { return handler_.opens == 1; }));
+}
+
+TEST_F(GrpcChannelTest, SendsMetadataThatIsFreshForEveryCall) {
+  const Server server("echo", folder_);
+  target(server.port());
+  start();
+  std::string token = "first";
+  const Metadata metadata = [&] { return std::vector<http::Header>{{"authorization", token}}; };
+  open("/test.Echo/Metadata", metadata);
+  ASSERT_TRUE(until([&] { return !handler_.messages.empty(); }));
+  token = "second";
+  open("/test.Echo/Metadata", metadata);
+  ASSERT_TRUE(until([&] { return handler_.messages.size() == 2; }));
+  EXPECT_THAT(handler_.messages, testing::ElementsAre("first", "second"));
+}
+
+TEST_F(GrpcChannelTest, RefusesMetadataThatIsNone) {
+  const Server server("echo", folder_);
+  target(server.port());
+  start();
+  open("/test.Echo/Metadata",
+       [] { return std::vector<http::Header>{{"authorization", "a\r\nb"}}; });
+  ASSERT_TRUE(until([&] { return !handler_.ends.empty(); }));
+  EXPECT_EQ(handler_.ends.front().code, GrpcCode::internal);
+}
+
+TEST_F(GrpcChannelTest, ReportsTheServersStatusAndText) {
+  const Server server("echo", folder_);
+  target(server.port());
+  start();
+  open("/test.Echo/Status");
+  handler_.act_on_open = [this] { call_->send(bytes_of("x")); };
+  ASSERT_TRUE(until([&] { return !handler_.ends.empty(); }));
+  EXPECT_EQ(handler_.ends.front(),
+            (GrpcStatus{GrpcCode::unknown, "authentication failed: n\xC3\xA4in ei"}));
+  handler_.ends.clear();
+  open("/test.Echo/Nothing");
+  ASSERT_TRUE(until([&] { return !handler_.ends.empty(); }));
+  EXPECT_EQ(handler_.ends.front().code, GrpcCode::unimplemented);
+}
+
+TEST_F(GrpcChannelTest, CarriesLargeMessagesThroughSmallWindows) {
+  const Server server("echo", folder_);
+  target(server.port());
+  start();
+  open("/test.Echo/Stream");
+  const std::string large(5 * 1024 * 1024, 'l');
+  http::Pressure pressure = http::Pressure::low;
+  handler_.act_on_open = [&] {
+    pressure = call_->send(bytes_of(large));
+    call_->send(bytes_of(large));
+  };
+  ASSERT_TRUE(until([&] { return handler_.messages.size() == 2; }));
+  EXPECT_EQ(pressure, http::Pressure::high);
+  EXPECT_TRUE(handler_.messages[0] == large && handler_.messages[1] == large);
+}
+
+TEST_F(GrpcChannelTest, EndsACallWhoseMessageIsTooLarge) {
+  options_.max_message = 1000;
+  const Server server("echo", folder_);
+  target(server.port());
+  start();
+  open("/test.Echo/Big");
+  handler_.act_on_open = [this] {
+    call_->send(bytes_of("1000"));
+    call_->send(bytes_of("1001"));
+  };
+  ASSERT_TRUE(until([&] { return !handler_.ends.empty(); }));
+  EXPECT_EQ(handler_.messages.size(), 1U);
+  EXPECT_EQ(handler_.ends.front().code, GrpcCode::resource_exhausted);
+}
+
+TEST_F(GrpcChannelTest, CallsMayBeDestroyedInTheirCallbacks) {
+  const Server server("echo", folder_);
+  target(server.port());
+  start();
+  open("/test.Echo/Stream");
+  handler_.act_on_open = [this] {
+    call_->send(bytes_of("one"));
+    call_->send(bytes_of("two"));
+  };
+  handler_.act_on_message = [this] { call_.reset(); };
+  ASSERT_TRUE(until([&] { return handler_.messages.size() == 1; }));
+  handler_.act_on_open = [this] { call_.reset(); };
+  open("/test.Echo/Stream");
+  ASSERT_TRUE(until([&] { return handler_.opens == 2; }));
+  handler_.act_on_open = nullptr;
+  handler_.act_on_end = [this] { call_.reset(); };
+  open("/test.Echo/Nothing");
+  ASSERT_TRUE(until([&] { return handler_.ends.size() == 1; }));
+  EXPECT_EQ(handler_.messages.size(), 1U);
+}
+
+TEST_F(GrpcChannelTest, SpeaksToAUnixSocket) {
+  const std::string path = folder_ + "/agent.sock";
+  const Server server("echo", folder_, "unix:" + path);
+  options_.targets.push_back({{}, std::nullopt, path});
+  start();
+  open("/test.Echo/Stream");
+  handler_.act_on_open = [this] { call_->send(bytes_of("local")); };
+  EXPECT_TRUE(until([&] { return handler_.messages.size() == 1; }));
+}
+
+TEST_F(GrpcChannelTest, FailsOverAndComesBack) {
+  options_.backoff_cap = Milliseconds(100);
+  auto server = std::make_unique<Server>("echo", folder_);
+  const Server other("echo", folder_);
+  target(server->port());
+  target(other.port());
+  start();
+  handler_.act_on_open = [this] { call_->send(bytes_of("x")); };
+  open("/test.Echo/Stream");
+  ASSERT_TRUE(until([&] { return handler_.messages.size() == 1; }));
+  server.reset();
+  ASSERT_TRUE(until([&] { return handler_.ends.size() == 1; }));
+  EXPECT_EQ(handler_.ends.front().code, GrpcCode::unavailable);
+  open("/test.Echo/Stream");
+  ASSERT_TRUE(until([&] { return handler_.messages.size() == 2; }));
+  EXPECT_EQ(channel_->state().address, "127.0.0.1:" + std::to_string(other.port()));
+}
+
+TEST_F(GrpcChannelTest, NoticesAFrozenServer) {
+  options_.ping_after = Milliseconds(400);
+  options_.ping_timeout = Milliseconds(400);
+  const Server server("echo", folder_);
+  target(server.port());
+  start();
+  handler_.act_on_open = [this] { call_->send(bytes_of("x")); };
+  open("/test.Echo/Stream");
+  ASSERT_TRUE(until([&] { return handler_.messages.size() == 1; }));
+  server.freeze();
+  ASSERT_TRUE(until([&] { return !handler_.ends.empty(); }));
+  EXPECT_EQ(handler_.ends.front(),
+            (GrpcStatus{GrpcCode::unavailable, "the server gives no sign of life"}));
+}
+
+TEST_F(GrpcChannelTest, RefusesAServerOfAnotherNameOrCa) {
+  write_certificate({"DNS:other.test", "IP:127.0.0.2"});
+  const Server server("echo", folder_);
+  target(server.port());
+  start();
+  ASSERT_TRUE(until([&] { return channel_->state().failures >= 1; }));
+  EXPECT_THAT(channel_->state().last_error, HasSubstr("unexpected_peer"));
+  options_.targets.front().address.host = "localhost";
+  start();
+  ASSERT_TRUE(until([&] { return channel_->state().failures >= 1; }));
+  EXPECT_THAT(channel_->state().last_error, HasSubstr("unexpected_peer"));
+
+  options_.targets.front().address.host = "127.0.0.1";
+  options_.ca_pem = test::TestCa("other.test").cert_pem();
+  start();
+  ASSERT_TRUE(until([&] { return channel_->state().failures >= 1; }));
+  EXPECT_THAT(channel_->state().last_error, HasSubstr("untrusted"));
+}
+
+TEST_F(GrpcChannelTest, GoesThroughAProxyAndTellsARefusal) {
+  const Server server("echo", folder_);
+  const Server way("proxy", folder_);
+  target(server.port());
+  options_.targets.front().proxy = HttpProxy{{"127.0.0.1", way.port()}, "user:secret"};
+  start();
+  open("/test.Echo/Stream");
+  handler_.act_on_open = [this] { call_->send(bytes_of("x")); };
+  ASSERT_TRUE(until([&] { return handler_.messages.size() == 1; }));
+  EXPECT_EQ(way.line(), "connection");
+  EXPECT_THAT(way.line(), HasSubstr("Proxy-Authorization: Basic dXNlcjpzZWNyZXQ="));
+  call_.reset();
+  channel_.reset();
+
+  const Server refusing("refusing-proxy", folder_);
+  options_.targets.front().proxy->address.port = refusing.port();
+  start();
+  ASSERT_TRUE(until([&] { return channel_->state().failures >= 1; }));
+  EXPECT_THAT(channel_->state().last_error, HasSubstr("the proxy refused: 407"));
+}
+
+TEST_F(GrpcChannelTest, GivesUpOnServersThatNeverSettle) {
+  expect_retries("silent", "does not answer in HTTP/2");
+  options_.targets = {};
+  expect_retries("half-settings", "does not answer in HTTP/2");
+}
+TEST_F(GrpcChannelTest, RefusesWhatIsNotHttp2) {
+  expect_retries("no-http2", "broke HTTP/2");
+}
+TEST_F(GrpcChannelTest, RefusesAServerWithoutAlpn) {
+  expect_retries("no-alpn", "ALPN");
+}
+TEST_F(GrpcChannelTest, ReconnectsAfterGoaway) {
+  expect_retries("goaway", "HTTP/2 error 11");
+}
+
+TEST_F(GrpcChannelTest, EndsCallsThatOutliveGoaway) {
+  EXPECT_EQ(end_of("goaway-after").code, GrpcCode::unavailable);
+}
+TEST_F(GrpcChannelTest, TellsAResetStream) {
+  EXPECT_EQ(end_of("reset").code, GrpcCode::unavailable);
+}
+TEST_F(GrpcChannelTest, BoundsHeaders) {
+  EXPECT_EQ(end_of("large-header").code, GrpcCode::internal);
+}
+TEST_F(GrpcChannelTest, BoundsEndlessHeaders) {
+  EXPECT_NE(end_of("endless-headers").code, GrpcCode::ok);
+}
+TEST_F(GrpcChannelTest, RefusesGiantMessages) {
+  EXPECT_EQ(end_of("giant-message").code, GrpcCode::resource_exhausted);
+}
+TEST_F(GrpcChannelTest, RefusesCompressedMessages) {
+  EXPECT_EQ(end_of("compressed").code, GrpcCode::unimplemented);
+}
+TEST_F(GrpcChannelTest, TakesTrailersOnly) {
+  EXPECT_EQ(end_of("trailers-only"), (GrpcStatus{GrpcCode::permission_denied, "no \xC3\xA9ntry"}));
+}
+TEST_F(GrpcChannelTest, AnEndWithoutAStatusIsUnknown) {
+  EXPECT_EQ(end_of("no-status").code, GrpcCode::unknown);
+}
+TEST_F(GrpcChannelTest, EndsACallWhoseWindowNeverOpens) {
+  EXPECT_EQ(end_of("no-window"), (GrpcStatus{GrpcCode::unavailable, "the server does not read"}));
+}
+TEST_F(GrpcChannelTest, EndsACallThatGetsNoStream) {
+  EXPECT_EQ(end_of("no-streams"), (GrpcStatus{GrpcCode::unavailable, "the server does not read"}));
+}
+TEST_F(GrpcChannelTest, MapsHttpStatusCodes) {
+  EXPECT_EQ(end_of("http-503").code, GrpcCode::unavailable);
+}
+TEST_F(GrpcChannelTest, ChecksTheContentType) {
+  EXPECT_EQ(end_of("http-200"),
+            (GrpcStatus{GrpcCode::unknown, "HTTP status 200, content-type text/html"}));
+}
+TEST_F(GrpcChannelTest, EndsACallThatIsCutInAMessage) {
+  EXPECT_EQ(end_of("cut").code, GrpcCode::unavailable);
+}
+TEST_F(GrpcChannelTest, LeavesServersThatFlood) {
+  expect_retries("ping-flood", "");
+  options_.targets = {};
+  expect_retries("settings-flood", "");
+}
+
+}  // namespace
+}  // namespace mooring::discovery
