@@ -4,13 +4,14 @@
 #include <string_view>
 #include <utility>
 
+#include "discovery/grpc_call.h"
+
 namespace mooring::discovery {
 
 namespace {
 
 using http::GrpcCode;
 using http::GrpcStatus;
-using http::Pressure;
 using http::StreamId;
 
 // Handed to the transport at a time, and waiting in it at most: what waits in the session is
@@ -19,29 +20,6 @@ constexpr std::size_t kWriteBytes = std::size_t{64} * 1024;
 constexpr std::size_t kMaxQueued = std::size_t{256} * 1024;
 
 }  // namespace
-
-struct GrpcChannel::Call {
-  CallId id = 0;
-  std::string path;
-  Metadata metadata;
-  GrpcHandler& handler;
-  http::GrpcReceiver receiver;
-  StreamId stream = 0;         // 0: waits for a connection
-  bool is_high = false;        // our side; then what comes in is not consumed
-  std::size_t held = 0;        // not consumed for that reason
-  std::size_t unsent = 0;      // at the last tick
-  std::uint64_t moved_ms = 0;  // when the peer last took something, or had taken all
-};
-
-Pressure GrpcCall::send(Bytes message) {
-  return channel_.send(id_, message);
-}
-void GrpcCall::half_close() {
-  channel_.half_close(id_);
-}
-void GrpcCall::cancel() {
-  channel_.cancel(id_);
-}
 
 Result<std::unique_ptr<GrpcChannel>> GrpcChannel::make(Loop& loop,
                                                        net::StreamPool& pool,
@@ -89,21 +67,6 @@ void GrpcChannel::stop() {
   phase_ = Phase::stopped;
   retry_.stop();
   tick_.stop();
-}
-
-std::unique_ptr<GrpcCall> GrpcChannel::open(std::string path,
-                                            Metadata metadata,
-                                            GrpcHandler& handler) {
-  const CallId id = ++last_call_;
-  calls_.emplace(
-      id,
-      std::make_unique<Call>(Call{.id = id,
-                                  .path = std::move(path),
-                                  .metadata = std::move(metadata),
-                                  .handler = handler,
-                                  .receiver = http::GrpcReceiver(options_.max_message)}));
-  turn_.start(Milliseconds(0));
-  return std::make_unique<GrpcCall>(*this, id);
 }
 
 // ---- the connection
@@ -178,7 +141,7 @@ void GrpcChannel::drop_connection() {
   turn_.start(Milliseconds(0));
 }
 
-void GrpcChannel::lose(std::string why) {
+void GrpcChannel::lose(const std::string& why) {
   if (!transport_) return;
   ++state_.failures;
   state_.last_error = why;
@@ -229,45 +192,6 @@ void GrpcChannel::turn() {
   pump();
 }
 
-void GrpcChannel::open_waiting() {
-  std::vector<CallId> waiting;
-  for (const auto& [id, call] : calls_)
-    if (call->stream == 0) waiting.push_back(id);
-  for (const CallId id : waiting) {
-    const auto found = calls_.find(id);  // a handler may have cancelled it meanwhile
-    if (found != calls_.end() && phase_ == Phase::ready) open_call(id, *found->second);
-  }
-}
-
-void GrpcChannel::open_call(CallId id, Call& call) {
-  const auto stream = session_->open(request_headers(call));
-  if (!stream && stream.error().code == Errc::bad_input)
-    return finish(id, {GrpcCode::internal, "metadata that HTTP/2 cannot carry"});
-  if (!stream) return lose("no more streams on this connection");
-  call.stream = *stream;
-  call.moved_ms = loop_.now_ms();
-  by_stream_.emplace(*stream, id);
-  call.handler.on_open();
-}
-
-std::vector<http::Header> GrpcChannel::request_headers(const Call& call) const {
-  const Target& target = options_.targets[target_];
-  const bool is_unix = !target.unix_path.empty();
-  std::vector<http::Header> headers{
-      {":method", "POST"},
-      {":scheme", is_unix ? "http" : "https"},
-      {":path", call.path},
-      {":authority", is_unix ? "localhost" : target.address.to_string()},
-      {"te", "trailers"},
-      {"content-type", "application/grpc"},
-      {"user-agent", "mooring/" MOORING_VERSION}};
-  if (call.metadata) {
-    for (http::Header& header : call.metadata())
-      headers.push_back(std::move(header));
-  }
-  return headers;
-}
-
 void GrpcChannel::pump() {
   std::string out;
   while (session_ && transport_->queued() < kMaxQueued) {
@@ -298,124 +222,6 @@ void GrpcChannel::tick() {
   }
   tick_calls(now);
   turn_.start(Milliseconds(0));
-}
-
-void GrpcChannel::tick_calls(std::uint64_t now) {
-  std::vector<CallId> stalled;
-  for (const auto& [id, call] : calls_) {
-    const std::size_t unsent = call->stream == 0 ? 0 : session_->unsent(call->stream);
-    if (unsent == 0 || unsent < call->unsent) call->moved_ms = now;
-    call->unsent = unsent;
-    if (now - call->moved_ms >= static_cast<std::uint64_t>(options_.stall_timeout.count()))
-      stalled.push_back(id);
-  }
-  for (const CallId id : stalled)
-    finish(id, {GrpcCode::unavailable, "the server does not read"});
-}
-
-// ---- calls
-
-GrpcChannel::Call* GrpcChannel::find(StreamId stream) noexcept {
-  const auto found = by_stream_.find(stream);
-  return found == by_stream_.end() ? nullptr : calls_.at(found->second).get();
-}
-
-void GrpcChannel::on_headers(StreamId stream, std::vector<http::Header> headers) {
-  Call* call = find(stream);
-  if (call == nullptr) return;
-  call->receiver.on_headers(headers);
-  end_if_over(*call);
-}
-
-void GrpcChannel::on_data(StreamId stream, Bytes bytes) {
-  Call* call = find(stream);
-  if (call == nullptr) {
-    if (session_) session_->consume(stream, bytes.size());
-    return;
-  }
-  const CallId id = call->id;
-  call->receiver.on_data(bytes, [&](Bytes message) {
-    is_useful_ = true;
-    call->handler.on_message(message);
-    return calls_.contains(id);
-  });
-  if (!calls_.contains(id)) return;  // retired, and its stream reset
-  if (call->is_high) {
-    call->held += bytes.size();
-  } else {
-    session_->consume(stream, bytes.size());
-  }
-  end_if_over(*call);
-}
-
-void GrpcChannel::on_trailers(StreamId stream, std::vector<http::Header> trailers) {
-  if (Call* call = find(stream)) call->receiver.on_trailers(trailers);
-}
-
-void GrpcChannel::on_end(StreamId stream) {
-  Call* call = find(stream);
-  if (call == nullptr) return;
-  call->receiver.on_end();
-  end_if_over(*call);
-}
-
-void GrpcChannel::on_closed(StreamId stream, std::uint32_t error) {
-  Call* call = find(stream);
-  if (call == nullptr) return;
-  call->receiver.on_reset(error);
-  end_if_over(*call);
-}
-
-void GrpcChannel::on_drained(StreamId stream) {
-  Call* call = find(stream);
-  if (call == nullptr) return;
-  call->is_high = false;
-  session_->consume(stream, std::exchange(call->held, 0));
-  call->handler.on_drained();
-}
-
-void GrpcChannel::end_if_over(Call& call) {
-  if (call.receiver.status()) finish(call.id, *call.receiver.status());
-}
-
-void GrpcChannel::finish(CallId id, const GrpcStatus& status) {
-  Call* call = retire(id);
-  if (call != nullptr) call->handler.on_end(status);
-}
-
-GrpcChannel::Call* GrpcChannel::retire(CallId id) {
-  const auto found = calls_.find(id);
-  if (found == calls_.end()) return nullptr;
-  Call& call = *found->second;
-  by_stream_.erase(call.stream);
-  if (call.stream != 0 && session_) session_->reset(call.stream, http::kH2Cancel);
-  retired_calls_.push_back(std::move(found->second));
-  calls_.erase(found);
-  turn_.start(Milliseconds(0));
-  return &call;
-}
-
-Pressure GrpcChannel::send(CallId id, Bytes message) {
-  const auto found = calls_.find(id);
-  if (found == calls_.end() || found->second->stream == 0 || !session_) return Pressure::low;
-  Call& call = *found->second;
-  const std::string prefix = http::encode_grpc_prefix(message.size());
-  session_->send(call.stream, std::as_bytes(std::span(prefix)), false);
-  const Pressure pressure = session_->send(call.stream, message, false);
-  call.is_high = pressure == Pressure::high;
-  turn_.start(Milliseconds(0));
-  return pressure;
-}
-
-void GrpcChannel::half_close(CallId id) {
-  const auto found = calls_.find(id);
-  if (found == calls_.end() || found->second->stream == 0 || !session_) return;
-  session_->send(found->second->stream, {}, true);
-  turn_.start(Milliseconds(0));
-}
-
-void GrpcChannel::cancel(CallId id) {
-  retire(id);
 }
 
 }  // namespace mooring::discovery

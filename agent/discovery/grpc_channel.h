@@ -140,7 +140,7 @@ class GrpcChannel final : public Transport::Owner, public http::H2Events {
   void cancel(CallId id);
 
   void connect();
-  void lose(std::string why);
+  void lose(const std::string& why);
   void wait_before_next();
   void turn();
   void open_waiting();

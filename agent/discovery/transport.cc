@@ -18,7 +18,7 @@ namespace {
 // Of one name. A control plane behind more is reached by its first ones.
 constexpr std::size_t kMaxAddresses = 8;
 // A proxy's answer to CONNECT.
-constexpr std::size_t kMaxTunnelAnswer = 8 * 1024;
+constexpr std::size_t kMaxTunnelAnswer = std::size_t{8} * 1024;
 // As Envoy sets it for a control plane; the HTTP/2 PING above it notices what the kernel cannot.
 constexpr net::Keepalive kKeepalive{Milliseconds(10000), Milliseconds(10000)};
 
@@ -127,17 +127,16 @@ void Transport::on_connected(net::TcpStream&, int error) {
   if (phase_ != Phase::connecting) return;
   if (error != 0) return fail_address(errno_text(error));
   stream_->start_reading();
-  if (target_.proxy) return begin_tunnel();
+  if (target_.proxy) return begin_tunnel(*target_.proxy);
   begin_tls();
 }
 
-void Transport::begin_tunnel() {
+void Transport::begin_tunnel(const HttpProxy& proxy) {
   phase_ = Phase::tunnelling;
   const std::string host = target_.address.to_string();
   std::string request = "CONNECT " + host + " HTTP/1.1\r\nHost: " + host + "\r\n";
-  if (!target_.proxy->credentials.empty()) {
-    request += "Proxy-Authorization: Basic " + base64(target_.proxy->credentials) + "\r\n";
-  }
+  if (!proxy.credentials.empty())
+    request += "Proxy-Authorization: Basic " + base64(proxy.credentials) + "\r\n";
   stream_->write(bytes_of(request + "\r\n"));
 }
 

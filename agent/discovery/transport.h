@@ -83,7 +83,7 @@ class Transport final : public net::TcpStream::Owner {
   void connect_unix();
   void resolved(std::vector<IpAddress> addresses);
   void connect_next();
-  void begin_tunnel();
+  void begin_tunnel(const HttpProxy& proxy);
   void take_tunnel_answer(Bytes bytes);
   void begin_tls();
   void take_tls(Bytes bytes);

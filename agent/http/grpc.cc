@@ -62,6 +62,16 @@ constexpr std::array kNames{"OK",
                             "DATA_LOSS",
                             "UNAUTHENTICATED"};
 
+std::optional<GrpcStatus> status_in(const std::vector<Header>& fields) {
+  const std::string* text = find(fields, "grpc-status");
+  if (text == nullptr) return std::nullopt;
+  const int code = number(text).value_or(-1);
+  const bool is_known = code >= 0 && static_cast<std::size_t>(code) < kNames.size();
+  const std::string* message = find(fields, "grpc-message");
+  return GrpcStatus{is_known ? static_cast<GrpcCode>(code) : GrpcCode::unknown,
+                    message == nullptr ? "" : decode_grpc_message(*message)};
+}
+
 }  // namespace
 
 const char* to_string(GrpcCode code) noexcept {
@@ -129,17 +139,6 @@ void GrpcReceiver::end(GrpcCode code, std::string message) {
   std::string().swap(message_);
 }
 
-bool GrpcReceiver::take_status(const std::vector<Header>& fields) {
-  const std::string* text = find(fields, "grpc-status");
-  if (text == nullptr) return false;
-  const int code = number(text).value_or(-1);
-  const bool is_known = code >= 0 && static_cast<std::size_t>(code) < kNames.size();
-  const std::string* message = find(fields, "grpc-message");
-  trailers_ = {is_known ? static_cast<GrpcCode>(code) : GrpcCode::unknown,
-               message == nullptr ? "" : decode_grpc_message(*message)};
-  return true;
-}
-
 void GrpcReceiver::on_headers(const std::vector<Header>& headers) {
   if (status_) return;
   has_headers_ = true;
@@ -149,11 +148,11 @@ void GrpcReceiver::on_headers(const std::vector<Header>& headers) {
     const std::string* encoding = find(headers, "grpc-encoding");
     if (encoding != nullptr && *encoding != "identity")
       return end(GrpcCode::unimplemented, "compressed by " + encoding->substr(0, 32));
-    take_status(headers);  // trailers-only
+    trailers_ = status_in(headers);  // trailers-only
     return;
   }
   // A gRPC server's own word counts before what its HTTP status may mean.
-  if (take_status(headers)) return end(trailers_->code, trailers_->message);
+  if (auto status = status_in(headers)) return end(status->code, std::move(status->message));
   const GrpcCode code = http == 200 ? GrpcCode::unknown : code_of_http_status(http);
   end(code,
       "HTTP status " + std::to_string(http) + ", content-type " +
@@ -200,8 +199,8 @@ void GrpcReceiver::on_data(Bytes bytes, const std::function<bool(Bytes message)>
 }
 
 void GrpcReceiver::on_trailers(const std::vector<Header>& trailers) {
-  if (status_ || take_status(trailers)) return;
-  trailers_ = {GrpcCode::unknown, "trailers without grpc-status"};
+  trailers_ =
+      status_in(trailers).value_or(GrpcStatus{GrpcCode::unknown, "trailers without grpc-status"});
 }
 
 void GrpcReceiver::on_end() {

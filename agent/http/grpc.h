@@ -81,7 +81,6 @@ class GrpcReceiver {
 
  private:
   void end(GrpcCode code, std::string message);
-  bool take_status(const std::vector<Header>& fields);
   std::size_t take_prefix(Bytes bytes);
   std::size_t take_body(Bytes bytes);
 

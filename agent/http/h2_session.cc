@@ -77,6 +77,7 @@ struct H2Session::Impl {
   int on_header(StreamId id, std::string_view name, std::string_view value);
   void on_header_block(StreamId id, bool is_end);
   void on_frame(const nghttp2_frame& frame);
+  void refuse_after(StreamId last);
   void on_data(StreamId id, Bytes bytes);
   void on_close(StreamId id, std::uint32_t error);
   ssize_t read(StreamId id, std::span<std::uint8_t> to, std::uint32_t& flags);
@@ -200,10 +201,21 @@ void H2Session::Impl::on_frame(const nghttp2_frame& frame) {
       return;
     case NGHTTP2_GOAWAY:
       is_going_away = true;
-      return events.on_goaway(frame.goaway.error_code, frame.goaway.last_stream_id);
+      events.on_goaway(frame.goaway.error_code, frame.goaway.last_stream_id);
+      return refuse_after(frame.goaway.last_stream_id);
     default:  // a type of the peer's choice; nghttp2 has acted on those that mean something
       return;
   }
+}
+
+// Also those that nghttp2 holds back because the peer allows no more streams: it would not tell.
+void H2Session::Impl::refuse_after(StreamId last) {
+  std::vector<StreamId> refused;
+  for (const auto& [id, stream] : streams)
+    if (id > last) refused.push_back(id);
+  std::sort(refused.begin(), refused.end());
+  for (const StreamId id : refused)
+    on_close(id, kH2RefusedStream);
 }
 
 void H2Session::Impl::on_data(StreamId id, Bytes bytes) {
