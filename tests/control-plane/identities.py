@@ -31,6 +31,12 @@ def _name(text):
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)] if text else [])
 
 
+def _usage(*allowed):
+    usages = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign",
+              "encipher_only", "decipher_only")
+    return x509.KeyUsage(**{usage: usage in allowed for usage in usages})
+
+
 class Ca:
     """One trust domain, or (trust_domain=None) the CA of the control plane's own certificate."""
 
@@ -40,9 +46,8 @@ class Ca:
         self._subject = _name(trust_domain or "control-plane-ca")
         builder = _builder(self._subject, self._subject, self._key.public_key(), 10 * 365 * 86400)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        usage = dict.fromkeys(("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
-                               "encipher_only", "decipher_only"), False)
-        builder = builder.add_extension(x509.KeyUsage(key_cert_sign=True, crl_sign=True, **usage), critical=True)
+        builder = builder.add_extension(_usage("key_cert_sign", "crl_sign"), critical=True)
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
         if trust_domain:
             builder = builder.add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"spiffe://{trust_domain}")]), critical=False)
         self.pem = pem_of(builder.sign(self._key, hashes.SHA256()))
@@ -51,6 +56,10 @@ class Ca:
         # Without a subject the names must be critical (RFC 5280, 4.2.1.6).
         builder = _builder(_name(subject), self._subject, key.public_key(), seconds)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=not subject)
+        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        # Envoy takes a leaf that names no usage for one that may sign certificates, and refuses it.
+        builder = builder.add_extension(_usage("digital_signature", "key_encipherment", "key_agreement"), critical=True)
+        builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         return pem_of(builder.sign(self._key, hashes.SHA256())), pem_of_key(key)
 
