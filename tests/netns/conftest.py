@@ -1,9 +1,14 @@
 """Fixtures and the rules for leaving a test out: never silently, and not at all where MOORING_REQUIRE_ALL=1."""
 import os
+import pathlib
 import shutil
+import sys
 
 import pytest
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "control-plane"))
+
+import control_plane
 import envoy
 import harness
 from harness import leave_out
@@ -13,6 +18,7 @@ NEEDS = {
     "agent": lambda: (harness.BINARIES / "mooringd").exists(),
     "helper": lambda: (harness.BINARIES / "mooring-net").exists(),
     "envoy": lambda: os.access(envoy.program(), os.X_OK),
+    "control-plane": lambda: os.path.isdir(control_plane.libraries()),
     "tomcat": lambda: os.path.exists("/usr/share/tomcat10/bin/catalina.sh"),
     "postgres": lambda: os.path.isdir("/usr/lib/postgresql"),
 }
