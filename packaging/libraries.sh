@@ -26,6 +26,7 @@ readonly zig_sha256_x86_64=ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa
 readonly libraries="
 openssl    openssl  trixie    3.5
 libuv      libuv1   trixie    1
+nghttp2    nghttp2  trixie    1
 fmt        fmtlib   bookworm  9
 spdlog     spdlog   bookworm  1:1
 "
@@ -158,6 +159,9 @@ build_libuv() {
   with_cmake "$1" -DLIBUV_BUILD_SHARED=OFF -DLIBUV_BUILD_TESTS=OFF
   # Its own names the archive in a way that zig's linker does not know.
   sed 's/^Name: .*/Name: libuv/; s/-l:libuv.a/-luv/' "$root$prefix/lib/pkgconfig/libuv-static.pc" >"$root$prefix/lib/pkgconfig/libuv.pc"
+}
+build_nghttp2() {
+  with_cmake "$1" -DENABLE_LIB_ONLY=ON -DBUILD_STATIC_LIBS=ON -DENABLE_DOC=OFF
 }
 build_fmt() { with_cmake "$1" -DFMT_TEST=OFF -DFMT_DOC=OFF; }
 build_spdlog() {

@@ -15,9 +15,8 @@ struct GrpcChannel::Call {
   GrpcHandler& handler;
   http::GrpcReceiver receiver;
   http::StreamId stream = 0;   // 0: waits for a connection
-  bool is_high = false;        // our side; then what comes in is not consumed
-  std::size_t held = 0;        // not consumed for that reason
-  std::size_t unsent = 0;      // at the last tick
+  std::size_t taken = 0;       // from the handler, in all
+  std::size_t sent = 0;        // of that, at the last tick
   std::uint64_t moved_ms = 0;  // when the peer last took something, or had taken all
 };
 

@@ -77,9 +77,10 @@ std::vector<http::Header> GrpcChannel::request_headers(const Call& call) const {
 void GrpcChannel::tick_calls(std::uint64_t now) {
   std::vector<CallId> stalled;
   for (const auto& [id, call] : calls_) {
-    const std::size_t unsent = call->stream == 0 ? 0 : session_->unsent(call->stream);
-    if (unsent == 0 || unsent < call->unsent) call->moved_ms = now;
-    call->unsent = unsent;
+    if (call->stream == 0) continue;
+    const std::size_t sent = call->taken - session_->unsent(call->stream);
+    if (sent == call->taken || sent != call->sent) call->moved_ms = now;
+    call->sent = sent;
     if (now - call->moved_ms >= static_cast<std::uint64_t>(options_.stall_timeout.count()))
       stalled.push_back(id);
   }
@@ -112,11 +113,7 @@ void GrpcChannel::on_data(StreamId stream, Bytes bytes) {
     return calls_.contains(id);
   });
   if (!calls_.contains(id)) return;  // retired, and its stream reset
-  if (call->is_high) {
-    call->held += bytes.size();
-  } else {
-    session_->consume(stream, bytes.size());
-  }
+  session_->consume(stream, bytes.size());
   end_if_over(*call);
 }
 
@@ -141,8 +138,6 @@ void GrpcChannel::on_closed(StreamId stream, std::uint32_t error) {
 void GrpcChannel::on_drained(StreamId stream) {
   Call* call = find(stream);
   if (call == nullptr) return;
-  call->is_high = false;
-  session_->consume(stream, std::exchange(call->held, 0));
   call->handler.on_drained();
 }
 
@@ -172,10 +167,15 @@ Pressure GrpcChannel::send(CallId id, Bytes message) {
   const auto found = calls_.find(id);
   if (found == calls_.end() || found->second->stream == 0 || !session_) return Pressure::low;
   Call& call = *found->second;
+  if (session_->unsent(call.stream) > options_.max_message) {
+    overflowed_.push_back(id);
+    turn_.start(Milliseconds(0));
+    return Pressure::high;
+  }
   const std::string prefix = http::encode_grpc_prefix(message.size());
   session_->send(call.stream, std::as_bytes(std::span(prefix)), false);
   const Pressure pressure = session_->send(call.stream, message, false);
-  call.is_high = pressure == Pressure::high;
+  call.taken += prefix.size() + message.size();
   turn_.start(Milliseconds(0));
   return pressure;
 }

@@ -187,6 +187,8 @@ void GrpcChannel::turn() {
   retired_calls_.clear();
   retired_sessions_.clear();
   retired_transports_.clear();
+  for (const CallId id : std::exchange(overflowed_, {}))
+    finish(id, {GrpcCode::resource_exhausted, "more to send than the server takes"});
   if (phase_ == Phase::draining && by_stream_.empty()) return lose(state_.last_error);
   if (phase_ == Phase::ready) open_waiting();
   pump();

@@ -68,8 +68,9 @@ class GrpcCall {
   GrpcCall(const GrpcCall&) = delete;
   GrpcCall& operator=(const GrpcCall&) = delete;
 
-  /// Takes all of it. Nothing happens before on_open() and after on_end(). While `high` holds, the
-  /// peer's window stays closed: who does not read our answers is not asked for more.
+  /// Takes all of it, `high` or not; nothing happens before on_open() and after on_end(). A call
+  /// that has more than max_message bytes waiting, and sends yet more, ends: so does one with a
+  /// server that asks and asks and never reads the answers.
   http::Pressure send(Bytes message);
   void half_close();
   /// No event follows.
@@ -172,6 +173,7 @@ class GrpcChannel final : public Transport::Owner, public http::H2Events {
   CallId last_call_ = 0;
   std::map<CallId, std::unique_ptr<Call>> calls_;
   std::unordered_map<http::StreamId, CallId> by_stream_;
+  std::vector<CallId> overflowed_;  // end in the next turn
   std::unique_ptr<Transport> transport_;
   std::unique_ptr<http::H2Session> session_;
   // What a callback may be inside of, until the next turn.

@@ -127,6 +127,8 @@ class GrpcChannelTest : public testing::Test {
     options_.targets.push_back({{host, port}, std::nullopt, ""});
   }
   void start() {
+    call_.reset();  // before its channel
+    channel_.reset();
     auto made = GrpcChannel::make(loop_, pool_, scratch_, clock_, options_);
     ASSERT_TRUE(made) << describe(made.error());
     channel_ = std::move(*made);
@@ -373,8 +375,6 @@ TEST_F(GrpcChannelTest, GoesThroughAProxyAndTellsARefusal) {
   ASSERT_TRUE(until([&] { return handler_.messages.size() == 1; }));
   EXPECT_EQ(way.line(), "connection");
   EXPECT_THAT(way.line(), HasSubstr("Proxy-Authorization: Basic dXNlcjpzZWNyZXQ="));
-  call_.reset();
-  channel_.reset();
 
   const Server refusing("refusing-proxy", folder_);
   options_.targets.front().proxy->address.port = refusing.port();
@@ -424,6 +424,20 @@ TEST_F(GrpcChannelTest, AnEndWithoutAStatusIsUnknown) {
 }
 TEST_F(GrpcChannelTest, EndsACallWhoseWindowNeverOpens) {
   EXPECT_EQ(end_of("no-window"), (GrpcStatus{GrpcCode::unavailable, "the server does not read"}));
+}
+TEST_F(GrpcChannelTest, EndsACallThatHasTooMuchToSend) {
+  options_.max_message = 1000;
+  options_.stall_timeout = Milliseconds(60000);
+  const Server server("no-window", folder_);
+  target(server.port());
+  start();
+  open("/test.Echo/Stream");
+  handler_.act_on_open = [this] {
+    for (int i = 0; i < 3; ++i)
+      call_->send(bytes_of(std::string(900, 'x')));
+  };
+  ASSERT_TRUE(until([&] { return !handler_.ends.empty(); }));
+  EXPECT_EQ(handler_.ends.front().code, GrpcCode::resource_exhausted);
 }
 TEST_F(GrpcChannelTest, EndsACallThatGetsNoStream) {
   EXPECT_EQ(end_of("no-streams"), (GrpcStatus{GrpcCode::unavailable, "the server does not read"}));

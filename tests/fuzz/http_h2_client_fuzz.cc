@@ -70,13 +70,14 @@ class Client final : public H2Events {
     while (!input.empty()) {
       const Bytes now = input.first(std::min(piece, input.size()));
       input = input.subspan(now.size());
-      const bool is_fine = session_.feed(now).has_value();
+      is_broken_ = !session_.feed(now);
       if (eager_) drain();
-      if (!is_fine) break;
+      if (is_broken_) break;
     }
     drain();
   }
   const std::string& log() const { return log_; }
+  bool is_over() const { return is_broken_ || session_.is_finished(); }
 
  private:
   void drain() {
@@ -89,6 +90,7 @@ class Client final : public H2Events {
 
   H2Session session_;
   bool eager_;
+  bool is_broken_ = false;
   std::map<StreamId, GrpcReceiver> calls_;
   std::string log_;
 };
@@ -107,6 +109,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   whole.run(input, input.size());
   Client cut(false);
   cut.run(input, piece);
-  AGENT_CHECK(whole.log() == cut.log());
+  // A connection that is over owes its streams no more events: how many came before is chance. And
+  // nghttp2 1.52 counts pieces of a CONTINUATION's frame header as so many frames, of which it
+  // takes eight: cut finely, a connection may end earlier.
+  const bool is_over = whole.is_over() || cut.is_over();
+  AGENT_CHECK(is_over ? whole.log().starts_with(cut.log()) || cut.log().starts_with(whole.log())
+                      : whole.log() == cut.log());
   return 0;
 }
