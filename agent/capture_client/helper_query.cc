@@ -79,7 +79,7 @@ void HelperQuery::on_readable() {
 
 void HelperQuery::on_failure(const Error& error) {
   if (!may_be_older(error, version_)) return finish(fail(explain(path_, error)));
-  attempts_[kProtocolVersion - version_].watch->stop();
+  if (auto& watch = attempts_[kProtocolVersion - version_].watch) watch->stop();
   --version_;
   if (auto started = start(); !started) finish(fail(std::move(started.error())));
 }

@@ -11,7 +11,6 @@ namespace mooring::discovery {
 namespace {
 
 using http::GrpcCode;
-using http::GrpcStatus;
 using http::StreamId;
 
 // Handed to the transport at a time, and waiting in it at most: what waits in the session is

@@ -59,8 +59,9 @@ class Client final : public H2Events {
   void on_closed(StreamId stream, std::uint32_t error) override {
     GrpcReceiver& call = calls_.at(stream);
     call.on_reset(error);
-    AGENT_CHECK(call.status().has_value());
-    log_ += std::to_string(stream) + " " + to_string(call.status()->code) + ";";
+    const auto& status = call.status();
+    AGENT_CHECK(status.has_value());
+    if (status) log_ += std::to_string(stream) + " " + to_string(status->code) + ";";
     calls_.erase(stream);
   }
   void on_drained(StreamId) override {}
