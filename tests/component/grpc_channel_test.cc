@@ -97,7 +97,7 @@ class Server {
 };
 
 class GrpcChannelTest : public testing::Test {
- protected:
+ public:
   GrpcChannelTest() {
     std::signal(SIGPIPE, SIG_IGN);
     std::string name = "/tmp/grpc_channel_XXXXXX";
@@ -116,6 +116,7 @@ class GrpcChannelTest : public testing::Test {
     std::filesystem::remove_all(folder_);
   }
 
+ protected:
   void write_certificate(std::vector<std::string> names) {
     test::CertOptions options;
     options.extra_names = std::move(names);
@@ -255,7 +256,7 @@ TEST_F(GrpcChannelTest, CarriesLargeMessagesThroughSmallWindows) {
   target(server.port());
   start();
   open("/test.Echo/Stream");
-  const std::string large(5 * 1024 * 1024, 'l');
+  const std::string large(std::size_t{5} * 1024 * 1024, 'l');
   http::Pressure pressure = http::Pressure::low;
   handler_.act_on_open = [&] {
     pressure = call_->send(bytes_of(large));
@@ -377,7 +378,7 @@ TEST_F(GrpcChannelTest, GoesThroughAProxyAndTellsARefusal) {
   EXPECT_THAT(way.line(), HasSubstr("Proxy-Authorization: Basic dXNlcjpzZWNyZXQ="));
 
   const Server refusing("refusing-proxy", folder_);
-  options_.targets.front().proxy->address.port = refusing.port();
+  if (auto& proxy = options_.targets.front().proxy) proxy->address.port = refusing.port();
   start();
   ASSERT_TRUE(until([&] { return channel_->state().failures >= 1; }));
   EXPECT_THAT(channel_->state().last_error, HasSubstr("the proxy refused: 407"));
