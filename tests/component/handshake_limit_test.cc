@@ -37,6 +37,7 @@ TEST_F(HandshakeLimitTest, EndsASilentHandshakeInTime) {
 TEST_F(HandshakeLimitTest, PeersBeyondTheHandshakeLimitWaitUntilAStalledOneIsGone) {
   start();
   std::vector<UniqueFd> silent;
+  silent.reserve(kMaxHandshakes);
   for (std::uint32_t i = 0; i < kMaxHandshakes; ++i)
     silent.push_back(connect_to(inbound_address_));
   const UniqueFd caller = connect_to(outbound_address_);
@@ -49,6 +50,7 @@ TEST_F(HandshakeLimitTest, PeersBeyondTheHandshakeLimitWaitUntilAStalledOneIsGon
 TEST_F(PatientHandshakeLimitTest, PeersThatStallAHandshakeMakeRoomForOthers) {
   start();
   std::vector<UniqueFd> silent;
+  silent.reserve(3 * kMaxHandshakes);
   for (std::uint32_t i = 0; i < 3 * kMaxHandshakes; ++i)
     silent.push_back(connect_to(inbound_address_));
   const UniqueFd caller = connect_to(outbound_address_);
@@ -79,6 +81,7 @@ TEST_F(HandshakeLimitTest, ASilentUpstreamTakesABoundedPartOfTheHandshakes) {
   resources.listeners[1].cluster = "db";
   caller.use(resources, ca_.material(kWeb));
   std::vector<UniqueFd> stalled;
+  stalled.reserve(3 * kMaxHandshakes);
   for (std::uint32_t i = 0; i < 3 * kMaxHandshakes; ++i)
     stalled.push_back(connect_to(to_silent));
   const auto& taken = caller.stats().listener({"outbound_silent", ""}, 0).downstream_cx_total;
