@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "admin/connection.h"
+#include "core/address.h"
 #include "core/fd.h"
 #include "http/h1_codec.h"
 
@@ -20,15 +19,12 @@ namespace {
 using std::chrono::steady_clock;
 
 Result<UniqueFd> connect_to(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path)
-    return fail(Errc::too_large, "path of the admin socket");
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  const auto address = unix_address(path);
+  if (!address) return fail(Errc::too_large, "path of the admin socket");
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return fail_errno(errno, "socket");
   // EAGAIN: the queue of an agent that does not accept is full.
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
     return errno == EAGAIN
                ? Result<UniqueFd>(fail(Errc::timed_out, "connect to the admin socket", EAGAIN))
                : fail_errno(errno, "connect to the admin socket");

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 namespace mooring::admin {
 
@@ -14,16 +13,6 @@ namespace {
 
 constexpr int kBacklog = 64;
 constexpr mode_t kSocketMode = 0660;
-
-Result<sockaddr_un> unix_address(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof address.sun_path) {
-    return fail(Errc::too_large, "path of a unix socket");
-  }
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  return address;
-}
 
 UniqueFd make_socket(int family) {
   return UniqueFd(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -49,6 +38,7 @@ Result<void> remove_stale(const std::string& path, const sockaddr_un& address) {
 }  // namespace
 
 Result<UniqueFd> listen_unix(const std::string& path) {
+  if (path.empty()) return fail(Errc::too_large, "path of a unix socket");
   const Result<sockaddr_un> address = unix_address(path);
   if (!address) return fail(address.error());
   if (Result<void> clear = remove_stale(path, *address); !clear) return fail(clear.error());

@@ -1,10 +1,11 @@
 #include "capture_client/transport.h"
 
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <cerrno>
 #include <cstring>
+
+#include "core/address.h"
 
 namespace mooring::capture_client {
 
@@ -27,15 +28,12 @@ void collect(msghdr& header, std::vector<UniqueFd>& out) {
 }  // namespace
 
 Result<UniqueFd> connect_helper(const std::string& socket_path, bool is_blocking) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (socket_path.size() >= sizeof address.sun_path)
-    return fail(Errc::too_large, "helper socket path");
-  std::memcpy(address.sun_path, socket_path.data(), socket_path.size());
+  const auto address = unix_address(socket_path);
+  if (!address) return fail(Errc::too_large, "helper socket path");
   const int flags = SOCK_SEQPACKET | SOCK_CLOEXEC | (is_blocking ? 0 : SOCK_NONBLOCK);
   UniqueFd fd(::socket(AF_UNIX, flags, 0));
   if (!fd.valid()) return fail_errno(errno, "socket");
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
     return fail_errno(errno, "connect to the helper");
   }
   return fd;

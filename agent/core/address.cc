@@ -111,6 +111,14 @@ std::string IpPrefix::to_string() const {
   return fmt::format("{}/{}", base.to_string(), length);
 }
 
+Result<sockaddr_un> unix_address(std::string_view path) noexcept {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return fail(Errc::too_large, "path of a unix socket");
+  std::copy(path.begin(), path.end(), address.sun_path);
+  return address;
+}
+
 Result<std::uint16_t> parse_port(std::string_view text) noexcept {
   unsigned value = 0;
   for (const char c : text) {

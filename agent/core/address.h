@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <array>
 #include <compare>
@@ -67,6 +68,10 @@ struct IpPrefix {
 struct OriginalDst {
   SocketAddress address;
 };
+
+/// The address of a unix socket in the file system. Fails with too_large for a path that is longer
+/// than the kernel takes.
+[[nodiscard]] Result<sockaddr_un> unix_address(std::string_view path) noexcept;
 
 [[nodiscard]] Result<std::uint16_t> parse_port(std::string_view text) noexcept;  // 1..65535
 [[nodiscard]] Result<IpAddress> parse_ip(std::string_view text) noexcept;  // no brackets, no scope

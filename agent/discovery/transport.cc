@@ -1,14 +1,13 @@
 #include "discovery/transport.h"
 
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <string_view>
 #include <utility>
 
+#include "core/address.h"
 #include "net/socket.h"
 
 namespace mooring::discovery {
@@ -42,14 +41,12 @@ std::string base64(std::string_view text) {
 }
 
 Result<UniqueFd> connect_to_path(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return fail(Errc::too_large, "unix socket");
-  std::copy(path.begin(), path.end(), address.sun_path);
+  const auto address = unix_address(path);
+  if (!address) return fail(address.error());
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   // Of this family connect() never waits: a full queue is an error.
   if (!fd.valid() ||
-      ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+      ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
     return fail_errno(errno, "connect");
   }
   return fd;

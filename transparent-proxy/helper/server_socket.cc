@@ -1,13 +1,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 
 #include "capture_client/transport.h"
+#include "core/address.h"
 #include "core/log.h"
 #include "transparent-proxy/helper/server.h"
 
@@ -46,17 +45,14 @@ Checked<UniqueFd> make_server_socket(const std::string& path, gid_t agent_gid) {
   if (capture_client::connect_helper(path, false)) {
     return fail(Diagnostic{path, "another mooring-net answers there", "stop it first"});
   }
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path)
-    return fail(Diagnostic{path, "is too long for a socket", ""});
-  std::memcpy(address.sun_path, path.data(), path.size());
+  const auto address = unix_address(path);
+  if (!address) return fail(Diagnostic{path, "is too long for a socket", ""});
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return cannot(path, "socket");
   ::unlink(path.c_str());
   const mode_t before = ::umask(0177);
   const bool is_bound =
-      ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+      ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) == 0;
   ::umask(before);
   if (!is_bound) return cannot(path, "bind");
   mode_t mode = 0660;
