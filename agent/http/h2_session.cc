@@ -9,6 +9,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "core/free_by.h"
+
 namespace mooring::http {
 
 namespace {
@@ -20,13 +22,6 @@ constexpr std::size_t kMaxSettings = 32;
 // Of one field (RFC 9113 §6.5.2).
 constexpr std::size_t kFieldOverhead = 32;
 
-template <auto Free>
-struct FreeBy {
-  template <class T>
-  void operator()(T* object) const noexcept {
-    Free(object);
-  }
-};
 using SessionPtr = std::unique_ptr<nghttp2_session, FreeBy<nghttp2_session_del>>;
 using CallbacksPtr =
     std::unique_ptr<nghttp2_session_callbacks, FreeBy<nghttp2_session_callbacks_del>>;

@@ -15,6 +15,7 @@
 
 #include <fmt/format.h>
 
+#include "core/free_by.h"
 #include "identity/path.h"
 #include "identity/peer.h"
 
@@ -22,9 +23,6 @@ namespace mooring::identity {
 
 namespace {
 
-struct BioFree {
-  void operator()(BIO* bio) const noexcept { BIO_free(bio); }
-};
 struct StackFree {
   void operator()(STACK_OF(X509) * stack) const noexcept { sk_X509_free(stack); }
 };
@@ -52,7 +50,7 @@ Checked<std::vector<X509Ptr>> read_certificates(const std::string& part,
 Checked<EvpPkeyPtr> read_key(const std::string& pem) {
   if (pem.size() > static_cast<std::size_t>(std::numeric_limits<int>::max()))
     return refuse("key", "it is too large");
-  const std::unique_ptr<BIO, BioFree> bio(
+  const std::unique_ptr<BIO, FreeBy<BIO_free>> bio(
       BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   AGENT_CHECK(bio != nullptr);
   ERR_clear_error();

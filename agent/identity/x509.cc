@@ -10,13 +10,11 @@
 #include <ctime>
 #include <limits>
 
+#include "core/free_by.h"
+
 namespace mooring::identity {
 
 namespace {
-
-struct BioFree {
-  void operator()(BIO* bio) const noexcept { BIO_free(bio); }
-};
 
 WallTime from_seconds(std::time_t seconds) noexcept {
   constexpr auto kLast =
@@ -71,7 +69,7 @@ Result<std::vector<X509Ptr>> parse_certificates(std::string_view pem, std::size_
   if (pem.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
     return fail(Errc::too_large, "parse_certificates");
   }
-  const std::unique_ptr<BIO, BioFree> bio(
+  const std::unique_ptr<BIO, FreeBy<BIO_free>> bio(
       BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   AGENT_CHECK(bio != nullptr);
   std::vector<X509Ptr> certificates;

@@ -7,15 +7,10 @@
 
 #include <memory>
 
+#include "core/free_by.h"
+
 namespace mooring::tls {
 
-template <auto Free>
-struct FreeBy {
-  template <class T>
-  void operator()(T* object) const noexcept {
-    Free(object);
-  }
-};
 using SslPtr = std::unique_ptr<SSL, FreeBy<SSL_free>>;
 using SslCtxPtr = std::unique_ptr<SSL_CTX, FreeBy<SSL_CTX_free>>;
 using SslSessionPtr = std::unique_ptr<SSL_SESSION, FreeBy<SSL_SESSION_free>>;
