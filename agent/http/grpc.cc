@@ -15,12 +15,6 @@ namespace {
 // A server may send more; nothing of ours needs it.
 constexpr std::size_t kMaxText = 4096;
 
-const std::string* find(const std::vector<Header>& fields, std::string_view name) noexcept {
-  const auto found =
-      std::find_if(fields.begin(), fields.end(), [&](const Header& h) { return h.name == name; });
-  return found == fields.end() ? nullptr : &found->value;
-}
-
 std::optional<int> number(const std::string* text) noexcept {
   int value = 0;
   if (text == nullptr) return std::nullopt;
@@ -35,13 +29,6 @@ bool is_grpc(const std::string* type) noexcept {
   if (type == nullptr || !type->starts_with(kType)) return false;
   return type->size() == kType.size() || (*type)[kType.size()] == '+' ||
          (*type)[kType.size()] == ';';
-}
-
-int hex(char c) noexcept {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 constexpr std::array kNames{"OK",
@@ -63,11 +50,11 @@ constexpr std::array kNames{"OK",
                             "UNAUTHENTICATED"};
 
 std::optional<GrpcStatus> status_in(const std::vector<Header>& fields) {
-  const std::string* text = find(fields, "grpc-status");
+  const std::string* text = find_header(fields, "grpc-status");
   if (text == nullptr) return std::nullopt;
   const int code = number(text).value_or(-1);
   const bool is_known = code >= 0 && static_cast<std::size_t>(code) < kNames.size();
-  const std::string* message = find(fields, "grpc-message");
+  const std::string* message = find_header(fields, "grpc-message");
   return GrpcStatus{is_known ? static_cast<GrpcCode>(code) : GrpcCode::unknown,
                     message == nullptr ? "" : decode_grpc_message(*message)};
 }
@@ -88,9 +75,8 @@ std::string encode_grpc_prefix(std::size_t message_bytes) {
 std::string decode_grpc_message(std::string_view encoded) {
   std::string text;
   for (std::size_t i = 0; i < encoded.size() && text.size() < kMaxText; ++i) {
-    if (encoded[i] == '%' && i + 2 < encoded.size() && hex(encoded[i + 1]) >= 0 &&
-        hex(encoded[i + 2]) >= 0) {
-      text += static_cast<char>(hex(encoded[i + 1]) * 16 + hex(encoded[i + 2]));
+    if (const int octet = percent_octet(encoded.substr(i)); octet >= 0) {
+      text += static_cast<char>(octet);
       i += 2;
     } else {
       text += encoded[i];
@@ -142,10 +128,10 @@ void GrpcReceiver::end(GrpcCode code, std::string message) {
 void GrpcReceiver::on_headers(const std::vector<Header>& headers) {
   if (status_) return;
   has_headers_ = true;
-  const int http = number(find(headers, ":status")).value_or(0);
-  const std::string* type = find(headers, "content-type");
+  const int http = number(find_header(headers, ":status")).value_or(0);
+  const std::string* type = find_header(headers, "content-type");
   if (http == 200 && is_grpc(type)) {
-    const std::string* encoding = find(headers, "grpc-encoding");
+    const std::string* encoding = find_header(headers, "grpc-encoding");
     if (encoding != nullptr && *encoding != "identity")
       return end(GrpcCode::unimplemented, "compressed by " + encoding->substr(0, 32));
     trailers_ = status_in(headers);  // trailers-only

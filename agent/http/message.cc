@@ -9,7 +9,8 @@
 
 namespace mooring::http {
 
-const std::string* Request::header(std::string_view lower_case_name) const noexcept {
+const std::string* find_header(const std::vector<Header>& headers,
+                               std::string_view lower_case_name) noexcept {
   const auto found = std::find_if(headers.begin(), headers.end(), [&](const Header& header) {
     return header.name == lower_case_name;
   });
@@ -32,16 +33,22 @@ std::optional<std::string> decode_percent(std::string_view text) {
       out += text[i] == '+' ? ' ' : text[i];
       continue;
     }
-    const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
-    const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
-    if (high < 0 || low < 0) return std::nullopt;
-    out += static_cast<char>(high * 16 + low);
+    const int octet = percent_octet(text.substr(i));
+    if (octet < 0) return std::nullopt;
+    out += static_cast<char>(octet);
     i += 2;
   }
   return out;
 }
 
 }  // namespace
+
+int percent_octet(std::string_view text) noexcept {
+  if (text.size() < 3 || text[0] != '%') return -1;
+  const int high = hex_digit(text[1]);
+  const int low = hex_digit(text[2]);
+  return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
 
 std::optional<std::string> Request::parameter(std::string_view name) const {
   std::string_view rest = query;

@@ -18,6 +18,13 @@ struct Header {
   friend bool operator==(const Header&, const Header&) = default;
 };
 
+/// Null if there is none; the first if there are several.
+[[nodiscard]] const std::string* find_header(const std::vector<Header>& headers,
+                                             std::string_view lower_case_name) noexcept;
+
+/// The octet of the "%XX" that `text` begins with (RFC 3986 §2.1); -1 where it does not.
+[[nodiscard]] int percent_octet(std::string_view text) noexcept;
+
 struct Request {
   Method method = Method::get;
   std::string path;   // as sent, begins with '/', without the query
@@ -26,8 +33,9 @@ struct Request {
   std::string body{};
   bool keep_alive = true;
 
-  /// Null if there is none; the first if there are several.
-  [[nodiscard]] const std::string* header(std::string_view lower_case_name) const noexcept;
+  [[nodiscard]] const std::string* header(std::string_view lower_case_name) const noexcept {
+    return find_header(headers, lower_case_name);
+  }
   /// Decoded value of "name=value" in the query; empty if it is not there or its encoding is
   /// broken.
   [[nodiscard]] std::optional<std::string> parameter(std::string_view name) const;
