@@ -1,7 +1,6 @@
 #include "tls/context.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 
 #include <algorithm>
@@ -17,6 +16,7 @@ namespace {
 constexpr long kMaxChainBytes = 32L * 1024;
 // The CAs of a distribution, all of them, are a quarter of this.
 constexpr std::size_t kMaxCaBytes = std::size_t{1024} * 1024;
+constexpr std::size_t kMaxCas = kMaxCaBytes / 256;  // none is so short: the bytes are the bound
 constexpr unsigned char kSessionIdContext[] =
     "mooring";  // constant: the ticket keys tell identities apart
 constexpr unsigned char kOfferedAlpn[] = {4, 'k', 'u', 'm', 'a'};
@@ -155,16 +155,10 @@ Result<std::shared_ptr<ContextCore>> make_core_by_host(std::shared_ptr<ContextCo
   // What the admin gave is trusted as it is: an intermediate, or the server's own certificate.
   X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
   SSL_CTX_set_options(core->ssl_ctx.get(), SSL_OP_NO_TICKET);
-  const BioPtr pem(BIO_new_mem_buf(ca_pem.data(), static_cast<int>(ca_pem.size())));
-  int added = 0;
-  while (true) {
-    const identity::X509Ptr anchor(PEM_read_bio_X509(pem.get(), nullptr, nullptr, nullptr));
-    if (!anchor) break;
+  const auto anchors = identity::parse_certificates(ca_pem, kMaxCas);
+  if (!anchors) return fail(Errc::bad_certificate, "CA");
+  for (const identity::X509Ptr& anchor : *anchors)
     if (X509_STORE_add_cert(store, anchor.get()) != 1) return fail(Errc::bad_certificate, "CA");
-    ++added;
-  }
-  const bool is_at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-  if (added == 0 || !is_at_end) return fail(Errc::bad_certificate, "CA");
   return core;
 }
 
