@@ -70,7 +70,7 @@ std::optional<std::uint64_t> HandshakeGate::next() {
     const auto found = next_line(role);
     if (admissions_left_ == 0 || found == lines_[role].end()) continue;
     --admissions_left_;
-    std::deque<std::uint64_t>& waiting = lines_[role].find(found->first)->second.waiting;
+    std::list<std::uint64_t>& waiting = lines_[role].find(found->first)->second.waiting;
     const std::uint64_t conn = waiting.front();
     waiting.pop_front();
     forget_if_unused(role, found);

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <map>
 #include <optional>
 
@@ -53,7 +54,7 @@ class HandshakeGate {
   }
   struct Line {
     std::size_t active = 0;
-    std::deque<std::uint64_t> waiting;
+    std::list<std::uint64_t> waiting;  // empty, it costs a handshake nothing
   };
   using Lines = std::map<Group, Line>;
 
