@@ -99,7 +99,7 @@ TEST(Messages, NamesAnotherProtocolVersion) {
   }
 }
 
-// What version 1 wrote, byte for byte, when it was the only one.
+// The layout of version 1, byte for byte, as tests/netns/capture_protocol.py writes it.
 TEST(Messages, OfTheVersionBeforeAreReadAndWrittenInItsLayout) {
   const std::string_view golden =
       "\115\116\001\016\000\000\000\007\002\000\010\156\146\164\040\151\156\145\164\001"
