@@ -52,6 +52,7 @@ Agent::Reloaded Agent::reload() {
 }
 
 std::vector<Diagnostic> Agent::apply(config::AgentConfig next) {
+  if (auto problem = cannot_follow(config_, next)) return {std::move(*problem)};
   const bool has_other_files = identity_files(next) != identity_files(config_);
   if (has_other_files) {
     if (std::vector<Diagnostic> problems = check_files(next); !problems.empty()) return problems;

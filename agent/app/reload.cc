@@ -26,6 +26,7 @@ std::vector<std::string> needs_restart(const config::AgentConfig& before,
     if (!is_same)
       warnings.push_back(fmt::format("{} changed: restart mooringd to take it into use", what));
   };
+  check(before.control_plane == after.control_plane, "[control_plane]");
   check(before.limits == after.limits, "[limits]");
   check(before.capture.outbound_port == after.capture.outbound_port, "capture.outbound_port");
   check(before.capture.inbound_port == after.capture.inbound_port, "capture.inbound_port");
@@ -43,7 +44,16 @@ std::vector<std::string> needs_restart(const config::AgentConfig& before,
   return warnings;
 }
 
+std::optional<Diagnostic> cannot_follow(const config::AgentConfig& before,
+                                        const config::AgentConfig& after) {
+  if (before.control_plane.has_value() == after.control_plane.has_value()) return std::nullopt;
+  return Diagnostic{"[control_plane]",
+                    after.control_plane ? "was added" : "was removed",
+                    "restart mooringd to take it into use"};
+}
+
 void keep_until_restart(const config::AgentConfig& running, config::AgentConfig& next) {
+  next.control_plane = running.control_plane;
   next.limits = running.limits;
   next.admin = running.admin;
   next.capture.outbound_port = running.capture.outbound_port;

@@ -1,6 +1,7 @@
 // What a new configuration changes. Pure.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,11 @@ struct BoundChange {
 /// One sentence for each setting that only a restart takes into use.
 [[nodiscard]] std::vector<std::string> needs_restart(const config::AgentConfig& before,
                                                      const config::AgentConfig& after);
+
+/// Set where a running agent cannot follow at all: with a control plane everything comes from
+/// there.
+[[nodiscard]] std::optional<Diagnostic> cannot_follow(const config::AgentConfig& before,
+                                                      const config::AgentConfig& after);
 
 /// Puts what only a restart changes back to what runs, so that status and the next comparison tell
 /// the truth.

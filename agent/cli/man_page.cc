@@ -160,14 +160,14 @@ std::string agent_toml_page(std::string_view date) {
     for (const config::Option& option : section.options) {
       std::string fallback = option.default_text();
       if (fallback.empty()) fallback = "none";
-      const bool is_required = option.presence == config::Presence::required;
+      const std::string need(config::need_text(option));
       text += fmt::format(".TP\n{}\n{}.\n.br\n{}\n",
                           bold(option.key),
                           plain(option.help),
                           plain(fmt::format("Value: {}{}; {}.",
                                             option.type_name(),
                                             config::range_text(option),
-                                            is_required ? "required" : "default: " + fallback)));
+                                            need.empty() ? "default: " + fallback : need)));
     }
   }
   text += fmt::format(".SH EXAMPLE\n.nf\n{}.fi\n", literal(prose.example));

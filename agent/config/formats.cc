@@ -77,6 +77,17 @@ bool is_host_name(std::string_view text) noexcept {
   }
 }
 
+bool is_resource_name(std::string_view text) noexcept {
+  if (text.empty() || text.size() > kMaxHostNameBytes) return false;
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || is_digit(c) || c == '-' || c == '.' || c == '_';
+  });
+}
+
+bool is_dns_label(std::string_view text) noexcept {
+  return is_label(text) && is_resource_name(text) && text.find('_') == std::string_view::npos;
+}
+
 namespace format {
 
 namespace {
@@ -113,6 +124,28 @@ Fault bad_prefix(const std::string& text) {
                       base.to_string(),
                       length,
                       ip->to_string())};
+}
+
+/// "host", "host:port", "[ip]:port"; the port may be left out where there is a usual one.
+std::optional<std::pair<std::string, std::uint16_t>> host_and_port(std::string_view text,
+                                                                   std::uint16_t usual_port) {
+  std::string_view host = text;
+  std::string_view rest;
+  if (text.starts_with('[')) {
+    const std::size_t end = text.find(']');
+    if (end == std::string_view::npos) return std::nullopt;
+    host = text.substr(1, end - 1);
+    rest = text.substr(end + 1);
+    if (const auto ip = parse_ip(host); !ip || ip->is_v4()) return std::nullopt;
+  } else {
+    host = text.substr(0, text.find(':'));
+    rest = text.substr(host.size());
+    if (!is_host_name(host) && !parse_ip(host)) return std::nullopt;
+  }
+  if (rest.empty() && usual_port != 0) return std::pair(std::string(host), usual_port);
+  if (!rest.starts_with(':')) return std::nullopt;
+  const auto port = parse_port(rest.substr(1));
+  return port ? std::optional(std::pair(std::string(host), *port)) : std::nullopt;
 }
 
 Parsed<SocketAddress> socket_address(const std::string& text) {
@@ -152,6 +185,17 @@ Parsed<std::string> Path::parse(const Value& value, const Bounds& bounds) {
   }
   if (value.text.size() > kMaxPathBytes) return fault("is too long for a path");
   return Text::parse(value, bounds);
+}
+
+Parsed<std::string> SecretPath::parse(const Value& value, const Bounds& bounds) {
+  constexpr std::string_view kCredential = "credential:";
+  if (!value.text.starts_with(kCredential)) return Path::parse(value, bounds);
+  const std::string_view name = std::string_view(value.text).substr(kCredential.size());
+  const bool is_name = !name.empty() && name.size() <= kMaxNameBytes && name.front() != '.' &&
+                       name.find_first_of("/ ") == std::string_view::npos;
+  if (is_name) return Text::parse(value, bounds);
+  return fault(fmt::format("is {}, which is no name of a credential", quote(value.text)),
+               "write \"credential:NAME\" for LoadCredential=NAME:FILE of the unit");
 }
 
 Parsed<std::string> SocketPath::parse(const Value& value, const Bounds& bounds) {
@@ -229,6 +273,66 @@ Parsed<std::optional<SocketAddress>> Target::parse(const Value& value, const Bou
 Parsed<std::optional<SocketAddress>> Metrics::parse(const Value& value, const Bounds& bounds) {
   if (value.text == "off") return std::optional<SocketAddress>();
   return Listen::parse(value, bounds);
+}
+
+Parsed<std::string> ResourceName::parse(const Value& value, const Bounds&) {
+  if (is_resource_name(value.text)) return value.text;
+  return fault(fmt::format("is {}, which is no name of a resource", quote(value.text)),
+               "small letters, digits, '-', '.' and '_', at most 253");
+}
+
+Parsed<std::string> WorkloadName::parse(const Value& value, const Bounds&) {
+  if (is_dns_label(value.text)) return value.text;
+  return fault(fmt::format("is {}, which is no name of a workload", quote(value.text)),
+               "small letters, digits and '-', at most 63, a letter or digit at both ends");
+}
+
+Parsed<ControlPlaneAddress> ControlPlaneUrl::parse(const Value& value, const Bounds&) {
+  constexpr std::string_view kScheme = "https://";
+  constexpr std::uint16_t kUsualPort = 5678;  // of Kuma's dp-server
+  std::string_view text = value.text;
+  if (!text.starts_with(kScheme)) {
+    return fault(fmt::format("has {}, which is not https://", quote(text)),
+                 "a control plane answers over TLS only: \"https://cp.example:5678\"");
+  }
+  text.remove_prefix(kScheme.size());
+  if (text.ends_with('/')) text.remove_suffix(1);
+  if (const auto found = host_and_port(text, kUsualPort))
+    return ControlPlaneAddress{found->first, found->second};
+  return fault(fmt::format("has {}, which is no address of a control plane", quote(value.text)),
+               R"(write "https://cp.example:5678" or "https://[fd00::5]:5678", without a path)");
+}
+
+Parsed<std::optional<ControlPlaneProxy>> ProxyUrl::parse(const Value& value, const Bounds&) {
+  constexpr std::string_view kScheme = "http://";
+  std::string_view text = value.text;
+  ControlPlaneProxy proxy;
+  if (text.starts_with(kScheme)) {
+    text.remove_prefix(kScheme.size());
+    if (text.ends_with('/')) text.remove_suffix(1);
+    if (const std::size_t at = text.rfind('@'); at != std::string_view::npos) {
+      proxy.credentials = text.substr(0, at);
+      text.remove_prefix(at + 1);
+    }
+    if (const auto found = host_and_port(text, 0)) {
+      proxy.host = found->first;
+      proxy.port = found->second;
+      return proxy;
+    }
+  }
+  // Not quoted: there may be a password in it.
+  return fault("is no URL of a proxy", "write \"http://proxy.example:3128\"");
+}
+
+std::string ProxyUrl::show(const Type& value) {
+  return value ? fmt::format("http://{}:{}", value->host, value->port) : "";
+}
+
+Parsed<std::optional<IpAddress>> Ip::parse(const Value& value, const Bounds&) {
+  const auto ip = parse_ip(value.text);
+  if (ip && !ip->is_unspecified() && !ip->is_loopback()) return *ip;
+  return fault(fmt::format("is {}, which is no address that other hosts reach", quote(value.text)),
+               R"(write "10.0.0.5" or "fd00::5")");
 }
 
 Parsed<SpiffePattern> Pattern::parse(const Value& value, const Bounds&) {

@@ -33,6 +33,10 @@ struct Bounds {
 [[nodiscard]] std::string show_duration(Milliseconds duration);
 [[nodiscard]] std::string quote(std::string_view text);  // for messages: escaped, cut, in quotes
 [[nodiscard]] bool is_host_name(std::string_view text) noexcept;
+/// What Kuma takes for the name of a resource: small letters, digits, '-', '.' and '_'.
+[[nodiscard]] bool is_resource_name(std::string_view text) noexcept;
+/// A label of DNS in small letters (RFC 1123 §2.1).
+[[nodiscard]] bool is_dns_label(std::string_view text) noexcept;
 
 namespace format {
 
@@ -60,6 +64,11 @@ struct Path : Text {
   static Parsed<Type> parse(const Value& value, const Bounds& bounds);
 };
 
+/// A file, or "credential:NAME" of systemd's LoadCredential=.
+struct SecretPath : Path {
+  static Parsed<Type> parse(const Value& value, const Bounds& bounds);
+};
+
 struct SocketPath : Path {
   static Parsed<Type> parse(const Value& value, const Bounds& bounds);
 };
@@ -74,6 +83,47 @@ struct ServerName : Text {
   static constexpr std::string_view kName = "server name";
   static constexpr std::string_view kExample = "\"db.shop.example\"";
   static Parsed<Type> parse(const Value& value, const Bounds& bounds);
+};
+
+/// A mesh or a Dataplane, as a control plane names its resources.
+struct ResourceName : Text {
+  static constexpr std::string_view kName = "resource name";
+  static constexpr std::string_view kExample = "\"default\"";
+  static Parsed<Type> parse(const Value& value, const Bounds& bounds);
+};
+
+/// A workload: it becomes the name of a MeshService, and so a label of DNS.
+struct WorkloadName : Text {
+  static constexpr std::string_view kName = "workload name";
+  static constexpr std::string_view kExample = "\"shop-db\"";
+  static Parsed<Type> parse(const Value& value, const Bounds& bounds);
+};
+
+/// https://host:port of a control plane; its usual port where none is written.
+struct ControlPlaneUrl {
+  using Type = ControlPlaneAddress;
+  static constexpr Kind kKind = Kind::text;
+  static constexpr std::string_view kName = "URL";
+  static constexpr std::string_view kExample = "\"https://cp.example:5678\"";
+  static Parsed<Type> parse(const Value& value, const Bounds& bounds);
+};
+
+struct ProxyUrl {
+  using Type = std::optional<ControlPlaneProxy>;
+  static constexpr Kind kKind = Kind::text;
+  static constexpr std::string_view kName = "URL";
+  static constexpr std::string_view kExample = "\"http://proxy.example:3128\"";
+  static Parsed<Type> parse(const Value& value, const Bounds& bounds);
+  static std::string show(const Type& value);
+};
+
+struct Ip {
+  using Type = std::optional<IpAddress>;
+  static constexpr Kind kKind = Kind::text;
+  static constexpr std::string_view kName = "address";
+  static constexpr std::string_view kExample = "\"10.0.0.5\"";
+  static Parsed<Type> parse(const Value& value, const Bounds& bounds);
+  static std::string show(const Type& value) { return value ? value->to_string() : ""; }
 };
 
 struct Flag {

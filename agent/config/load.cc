@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "config/formats.h"
 #include "core/file.h"
 
 namespace mooring::config {
@@ -52,6 +53,13 @@ std::string kernel_host_name() {
   return ::gethostname(name, sizeof name - 1) == 0 && name[0] != '\0' ? name : "localhost";
 }
 
+std::string small_letters(std::string text) {
+  for (char& c : text) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return text;
+}
+
 }  // namespace
 
 tl::expected<AgentConfig, std::vector<Diagnostic>> load(const std::string& main_file) {
@@ -75,7 +83,14 @@ tl::expected<AgentConfig, std::vector<Diagnostic>> load(const std::string& main_
   if (!problems.empty()) return tl::unexpected(std::move(problems));
   auto config = parse(sources);
   if (config && config->host.name.empty()) config->host.name = kernel_host_name();
-  return config;
+  if (!config || !config->control_plane || !config->control_plane->name.empty()) return config;
+  std::string& name = config->control_plane->name;
+  name = small_letters(config->host.name);
+  if (is_resource_name(name)) return config;
+  problems.push_back({main_file,
+                      fmt::format("host name {} is no name of a Dataplane", quote(name)),
+                      "set name in [control_plane]"});
+  return tl::unexpected(std::move(problems));
 }
 
 }  // namespace mooring::config

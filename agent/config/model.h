@@ -16,7 +16,7 @@ namespace mooring::config {
 
 struct Host {
   std::string name;          // [host] name; default: the kernel's host name
-  std::string trust_domain;  // [host] trust_domain, required
+  std::string trust_domain;  // [host] trust_domain; empty where a control plane names it
 
   friend bool operator==(const Host&, const Host&) = default;
 };
@@ -50,7 +50,11 @@ struct SpiffePattern {
   friend bool operator==(const SpiffePattern&, const SpiffePattern&) = default;
 };
 
-/// [[service]]: an application on this host.
+/// What a control plane is told about a service: it answers HTTP services with HTTP listeners.
+enum class Protocol : std::uint8_t { tcp, http, http2, grpc };
+
+/// [[service]]: an application on this host. With [control_plane] it is an inbound of the
+/// Dataplane, and only name, port, target, protocol and probe are written.
 struct Service {
   std::string name;
   std::uint16_t port = 0;  // the application's port, as clients dial it
@@ -64,6 +68,8 @@ struct Service {
       shadow_allow;  // what an allow list would let in; only logged and counted
   std::vector<SpiffePattern> shadow_deny;
   Milliseconds idle_timeout{0};  // 0: none
+  Protocol protocol = Protocol::tcp;
+  bool probe = true;  // the control plane may ask whether the application accepts connections
 
   friend bool operator==(const Service&, const Service&) = default;
 };
@@ -177,8 +183,46 @@ struct Admin {
   friend bool operator==(const Admin&, const Admin&) = default;
 };
 
+/// "https://cp.example:5678"; `host` is a name, or an IP address without brackets.
+struct ControlPlaneAddress {
+  std::string host;
+  std::uint16_t port = 0;
+
+  friend bool operator==(const ControlPlaneAddress&, const ControlPlaneAddress&) = default;
+};
+
+/// "http://user:password@proxy.example:3128", asked by CONNECT.
+struct ControlPlaneProxy {
+  std::string host;
+  std::uint16_t port = 0;
+  std::string credentials;  // "user:password"; a secret; empty: none
+
+  friend bool operator==(const ControlPlaneProxy&, const ControlPlaneProxy&) = default;
+};
+
+/// [control_plane]: who this host is to a Kuma control plane, which names everything else.
+struct ControlPlane {
+  std::vector<ControlPlaneAddress> addresses;  // tried in turn; never empty
+  std::string ca_file;                         // PEM: who signed the control plane's certificate
+  std::string token_file;                      // the dataplane token, read anew for each stream
+  std::string mesh = "default";
+  std::string name;                  // of the Dataplane; load() makes it host.name in small letters
+  std::string workload;              // label kuma.io/workload; empty: none
+  std::string dataplane_file;        // YAML or JSON; empty: composed from the services
+  std::optional<IpAddress> address;  // networking.address; none: the one that the route takes
+  std::optional<ControlPlaneProxy> proxy;
+  bool persist_secrets = true;  // with the last good resources, in state_dir
+  std::string state_dir = "/var/lib/mooring";
+  std::uint16_t admin_port = 9901;  // at networking.address: `kumactl inspect` asks there
+  std::uint16_t readiness_port = 9902;
+  std::uint16_t dns_port = 15053;
+
+  friend bool operator==(const ControlPlane&, const ControlPlane&) = default;
+};
+
 struct AgentConfig {
   Host host;
+  std::optional<ControlPlane> control_plane;  // then there is no identity and no upstream below
   std::optional<Identity> identity;
   std::vector<Service> services;
   std::vector<Upstream> upstreams;

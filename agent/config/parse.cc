@@ -153,8 +153,10 @@ class Walk {
 
   void check_required(const Section& section, std::size_t index) {
     for (const Option& option : section.options) {
-      if (option.presence != Presence::required || places_.find(section.name, index, option.key))
-        continue;
+      const bool is_needed =
+          option.presence == Presence::required ||
+          (option.presence == Presence::required_alone && !config_.control_plane);
+      if (!is_needed || places_.find(section.name, index, option.key)) continue;
       problems_.add(places_.near(section.name, index, ""),
                     fmt::format("{} lacks {}", header(section), option.key),
                     fmt::format("{}: {}", option.key, option.help));

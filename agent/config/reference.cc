@@ -7,12 +7,24 @@ namespace mooring::config {
 namespace {
 
 std::string default_of(const Option& option) {
-  if (option.presence == Presence::required) return "required";
+  if (const std::string_view need = need_text(option); !need.empty()) return std::string(need);
   const std::string text = option.default_text();
   return text.empty() ? "none" : fmt::format("`{}`", text);
 }
 
 }  // namespace
+
+std::string_view need_text(const Option& option) noexcept {
+  switch (option.presence) {
+    case Presence::optional:
+      return "";
+    case Presence::required:
+      return "required";
+    case Presence::required_alone:
+      return "required without [control_plane]";
+  }
+  return "";
+}
 
 std::string range_text(const Option& option) {
   if (option.bounds.max == 0) return "";

@@ -29,6 +29,10 @@ constexpr std::array<Word<log::Level>, 5> kLevels{{{"debug", log::Level::debug},
                                                    {"warn", log::Level::warn},
                                                    {"error", log::Level::error},
                                                    {"off", log::Level::off}}};
+constexpr std::array<Word<Protocol>, 4> kProtocols{{{"tcp", Protocol::tcp},
+                                                    {"http", Protocol::http},
+                                                    {"http2", Protocol::http2},
+                                                    {"grpc", Protocol::grpc}}};
 constexpr std::array<Word<LogFormat>, 2> kFormats{
     {{"json", LogFormat::json}, {"text", LogFormat::text}}};
 
@@ -58,8 +62,43 @@ constexpr std::array kHost{
     option<Name, &Host::name>(
         "name",
         "How this host calls itself in logs and metrics; the kernel's host name if not set"),
-    required<TrustDomain, &Host::trust_domain>("trust_domain",
-                                               "The SPIFFE trust domain that this host belongs to"),
+    option<TrustDomain, &Host::trust_domain>("trust_domain",
+                                             "The SPIFFE trust domain that this host belongs to",
+                                             {},
+                                             Presence::required_alone),
+};
+
+constexpr std::array kControlPlane{
+    required<ListOf<ControlPlaneUrl>, &ControlPlane::addresses>(
+        "addresses", "Where the control plane is, each tried in turn"),
+    required<Path, &ControlPlane::ca_file>("ca_file",
+                                           "PEM file: who signed the control plane's certificate"),
+    required<SecretPath, &ControlPlane::token_file>(
+        "token_file",
+        "The dataplane token, not readable by others and read again when it changes; "
+        "credential:NAME for one that systemd hands over"),
+    option<ResourceName, &ControlPlane::mesh>("mesh", "The mesh that this host joins"),
+    option<ResourceName, &ControlPlane::name>(
+        "name", "Name of this host's Dataplane; host.name in small letters if not set"),
+    option<WorkloadName, &ControlPlane::workload>(
+        "workload",
+        "What this host is a part of: label kuma.io/workload, and the name of its MeshService"),
+    option<Path, &ControlPlane::dataplane_file>(
+        "dataplane_file", "The Dataplane as YAML or JSON, instead of [[service]]"),
+    option<Ip, &ControlPlane::address>("address",
+                                       "Where other hosts reach this one; the address that the "
+                                       "route to the control plane takes if not set"),
+    option<ProxyUrl, &ControlPlane::proxy>(
+        "proxy", "HTTP proxy on the way to the control plane, asked by CONNECT"),
+    option<Flag, &ControlPlane::persist_secrets>(
+        "persist_secrets", "Keep keys with the last good resources, for a start without it"),
+    option<Path, &ControlPlane::state_dir>("state_dir", "Where the last good resources are kept"),
+    option<Port, &ControlPlane::admin_port>("admin_port",
+                                            "Where `kumactl inspect` asks, at this host's address"),
+    option<Port, &ControlPlane::readiness_port>("readiness_port",
+                                                "Where /ready answers, on loopback"),
+    option<Port, &ControlPlane::dns_port>("dns_port",
+                                          "Where names of the mesh are answered, on loopback"),
 };
 
 constexpr std::array kIdentity{
@@ -93,6 +132,11 @@ constexpr std::array kService{
                                             "A deny list on trial: only logged and counted"),
     option<Duration, &Service::idle_timeout>(
         "idle_timeout", "Ends a connection without traffic; 0s: never", kIdle),
+    option<OneOf<kProtocols>, &Service::protocol>("protocol",
+                                                  "What a control plane is told that it speaks"),
+    option<Flag, &Service::probe>("probe",
+                                  "A control plane hears whether the application accepts "
+                                  "connections; false where that counts as an attack (MySQL)"),
 };
 
 constexpr std::array kUpstream{
@@ -208,8 +252,19 @@ void* open_identity(AgentConfig& config) {
   return &*config.identity;
 }
 
+void* open_control_plane(AgentConfig& config) {
+  if (!config.control_plane) config.control_plane.emplace();
+  return &*config.control_plane;
+}
+
 constexpr std::array kSections{
     Section{"host", false, "This host.", kHost, [](AgentConfig& c) -> void* { return &c.host; }},
+    Section{"control_plane",
+            false,
+            "The Kuma control plane that this host is joined to, which names its identity, its "
+            "neighbours and its permissions: `mooring join` writes this.",
+            kControlPlane,
+            open_control_plane},
     Section{"identity",
             false,
             "Files that prove who this host is; re-read when they change.",

@@ -11,7 +11,11 @@
 
 namespace mooring::config {
 
-enum class Presence : std::uint8_t { optional, required };
+enum class Presence : std::uint8_t {
+  optional,
+  required,
+  required_alone
+};  // without [control_plane]
 
 struct Option {
   std::string_view key;

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "config/control_plane_rules.h"
 #include "config/formats.h"
 #include "config/overlap.h"
 #include "core/spiffe_text.h"
@@ -142,7 +143,7 @@ void check_services(const Check& check) {
                       service.name,
                       service.target->to_string()));
     }
-    if (service.mode == TlsMode::strict && service.allow.empty()) {
+    if (service.mode == TlsMode::strict && service.allow.empty() && !check.config.control_plane) {
       check.warn(fmt::format("service {}: strict and without allow, so every call is denied",
                              service.name));
     }
@@ -273,6 +274,7 @@ void validate(AgentConfig& config, const Places& places, Problems& problems) {
   check_capture(check);
   check_tls(check);
   check_logs(check);
+  check_control_plane(config, places, problems);
 }
 
 }  // namespace mooring::config

@@ -87,6 +87,25 @@ TEST(NeedsRestart, NamesEachSetting) {
                           HasSubstr("[timeouts]")));
 }
 
+constexpr const char* kJoined =
+    "[control_plane]\naddresses = [\"https://cp.test\"]\nca_file = \"/ca\"\ntoken_file = "
+    "\"/token\"\n";
+
+TEST(NeedsRestart, OfAControlPlaneThatIsAnother) {
+  const auto running = config_of(kJoined);
+  auto next = config_of(std::string(kJoined) + "mesh = \"other\"\n");
+  EXPECT_THAT(needs_restart(running, next), ElementsAre(HasSubstr("[control_plane]")));
+  keep_until_restart(running, next);
+  EXPECT_EQ(next.control_plane, running.control_plane);
+}
+
+TEST(CannotFollow, ToAControlPlaneOrAwayFromIt) {
+  EXPECT_EQ(cannot_follow(config_of(kJoined), config_of(kJoined)), std::nullopt);
+  EXPECT_EQ(cannot_follow(config_of(""), config_of("")), std::nullopt);
+  EXPECT_THAT(cannot_follow(config_of(""), config_of(kJoined))->message, HasSubstr("added"));
+  EXPECT_THAT(cannot_follow(config_of(kJoined), config_of(""))->message, HasSubstr("removed"));
+}
+
 TEST(NeedsRestart, IsSaidAgainByTheNextReload) {
   const auto running = config_of("");
   const auto file = config_of(kAllThatNeedsOne);

@@ -53,6 +53,14 @@ TEST_F(LoadConfig, NamesTheHostAfterTheKernel) {
   EXPECT_EQ(config->host.name, name);
 }
 
+TEST_F(LoadConfig, NamesTheDataplaneAfterTheHostInSmallLetters) {
+  const std::string main_file = write("agent.toml", "[host]\nname = \"Web-1\"\n");
+  write("conf.d/10-control-plane.toml", kControlPlaneText);
+  const auto config = load(main_file);
+  ASSERT_TRUE(config) << describe(config.error().front());
+  EXPECT_EQ(config->control_plane->name, "web-1");
+}
+
 TEST_F(LoadConfig, SaysWhichFileCannotBeRead) {
   const auto config = load(folder_ / "agent.toml");
   ASSERT_FALSE(config);

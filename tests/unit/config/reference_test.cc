@@ -40,16 +40,20 @@ TEST(Reference, DocumentIsWhatTheSchemaPrints) {
       << reference_markdown();
 }
 
-TEST(Reference, ExampleInTheDocumentIsAccepted) {
+TEST(Reference, ExamplesInTheDocumentAreAccepted) {
   const auto document = read_file(MOORING_SOURCE_DIR "/docs/configuration.md", kMaxDocumentBytes);
   ASSERT_TRUE(document);
   constexpr std::string_view kFence = "```toml\n";
-  const std::size_t begin = document->find(kFence);
-  ASSERT_NE(begin, std::string::npos);
-  const std::size_t end = document->find("```", begin + kFence.size());
-  const AgentConfig config =
-      config_of(document->substr(begin + kFence.size(), end - begin - kFence.size()));
-  EXPECT_TRUE(config.warnings.empty()) << config.warnings.front();
+  std::size_t examples = 0;
+  for (std::size_t begin = document->find(kFence); begin != std::string::npos;
+       begin = document->find(kFence, begin)) {
+    begin += kFence.size();
+    const AgentConfig config =
+        config_of(document->substr(begin, document->find("```", begin) - begin));
+    EXPECT_TRUE(config.warnings.empty()) << config.warnings.front();
+    ++examples;
+  }
+  EXPECT_EQ(examples, 2U);
 }
 
 }  // namespace

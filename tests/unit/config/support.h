@@ -24,6 +24,17 @@ ports = [5432]
 spiffe_ids = ["spiffe://shop.example/db"]
 )";
 
+/// The least that joins a control plane; needs no [host].
+inline constexpr std::string_view kControlPlaneText = R"([control_plane]
+addresses = ["https://cp.example:5678"]
+ca_file = "/etc/mooring/cp-ca.pem"
+token_file = "/etc/mooring/token"
+)";
+
+inline std::string joined_with(std::string_view rest) {
+  return std::string(kControlPlaneText) + std::string(rest);
+}
+
 inline std::string host_with(std::string_view rest) {
   return std::string(kHostText) + std::string(rest);
 }
