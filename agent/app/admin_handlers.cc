@@ -57,7 +57,8 @@ observe::ServerFacts Agent::facts() const {
   facts.now = Clock().wall();
   facts.uptime = std::chrono::duration_cast<std::chrono::seconds>(facts.now - started_);
   facts.memory_allocated_bytes = allocated_bytes();
-  if (identity_.material()) facts.certificate_not_after = identity_.material()->not_after;
+  if (identity_.material())
+    facts.certificate_not_after = identity_.material()->presented->not_after;
   facts.identity_updates = identity_.updates();
   facts.config_reloads = config_state_.reloads;
   facts.config_reload_failures = config_state_.failures;

@@ -155,7 +155,7 @@ void Canary::try_services() {
     if (listener.bind && listener.tls != snapshot::DownstreamTls::none && snapshot_->material) {
       add(fmt::format("{} at {}", name, listener.bind->to_string()),
           *listener.bind,
-          {{snapshot_->material->id.text(), false}},
+          {{snapshot_->material->id(), false}},
           &no_sni);
     } else if (listener.tls != snapshot::DownstreamTls::none) {
       meet_ourselves(name);
@@ -197,7 +197,7 @@ void Canary::add(std::string target,
 void Canary::meet_ourselves(const std::string& target) {
   results_.push_back({target, "this host has no identity that TLS can use"});
   if (!client_) return;
-  const std::vector<tls::PeerMatcher> expected{{snapshot_->material->id.text(), false}};
+  const std::vector<tls::PeerMatcher> expected{{snapshot_->material->id(), false}};
   tls::Context::ClientOptions options;
   options.expected_peers = expected;
   auto context = tls::Context::make(tls::Role::server,

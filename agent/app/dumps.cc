@@ -81,10 +81,10 @@ Json identity_json(const Report& report) {
   if (!report.snapshot.material) return nullptr;
   const identity::Material& material = *report.snapshot.material;
   Json bundles = Json::object();
-  for (const auto& [domain, bundle] : material.bundles)
+  for (const auto& [domain, bundle] : material.trusted->bundles)
     bundles[domain] = {{"anchors", bundle.anchors.size()}};
-  return {{"spiffe_id", material.id.text()},
-          {"issuer", issuer_of(material)},
+  return {{"spiffe_id", material.id()},
+          {"issuer", issuer_of(*material.presented)},
           {"svid_file", report.config.identity ? report.config.identity->svid_file : ""},
           {"bundles", std::move(bundles)}};
 }

@@ -55,7 +55,7 @@ void IdentityWatch::load(const identity::IdentityFiles& files) {
   material_ = std::move(*loaded);
   problem_.clear();
   ++updates_;
-  log::info("identity {} is in use", material_->id.text());
+  log::info("identity {} is in use", material_->id());
 }
 
 }  // namespace mooring::app

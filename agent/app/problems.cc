@@ -22,19 +22,20 @@ void add_identity(std::vector<Problem>& list, const Report& report) {
         {true, (material ? "identity not replaced: " : "no identity: ") + report.identity_problem});
   }
   if (!material) return;
-  const auto life = material->not_after - material->not_before;
-  const auto rest = material->not_after - report.now;
+  const identity::Presented& own = *material->presented;
+  const auto life = own.not_after - own.not_before;
+  const auto rest = own.not_after - report.now;
   if (rest <= WallTime::duration::zero()) {
-    list.push_back({true, fmt::format("the certificate of {} has expired", material->id.text())});
-  } else if (material->not_before > report.now) {
+    list.push_back({true, fmt::format("the certificate of {} has expired", material->id())});
+  } else if (own.not_before > report.now) {
     list.push_back({true,
                     fmt::format("the certificate of {} is not yet valid; is the clock right?",
-                                material->id.text())});
+                                material->id())});
   } else if (rest < life / 10) {
     const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(rest).count();
     list.push_back(
         {false,
-         fmt::format("the certificate of {} expires in {} minutes", material->id.text(), minutes)});
+         fmt::format("the certificate of {} expires in {} minutes", material->id(), minutes)});
   }
 }
 
@@ -49,7 +50,7 @@ void add_missing_bundles(std::vector<Problem>& list,
                          const std::vector<config::SpiffePattern>& patterns) {
   for (const config::SpiffePattern& pattern : patterns) {
     const std::string_view domain = trust_domain_of(pattern.text);
-    if (material.bundles.contains(domain)) continue;
+    if (material.trusted->bundles.contains(domain)) continue;
     list.push_back(
         {false, fmt::format("{}: there is no bundle for trust domain {}", what, domain)});
     return;
@@ -114,12 +115,11 @@ std::vector<Problem> problems(const Report& report) {
   return list;
 }
 
-std::string issuer_of(const identity::Material& material) {
-  if (material.chain.empty()) return {};
+std::string issuer_of(const identity::Presented& own) {
+  if (own.chain.empty()) return {};
   const std::unique_ptr<BIO, decltype(&BIO_free)> out(BIO_new(BIO_s_mem()), &BIO_free);
   if (!out) return {};
-  X509_NAME_print_ex(
-      out.get(), X509_get_issuer_name(material.chain.front().get()), 0, XN_FLAG_RFC2253);
+  X509_NAME_print_ex(out.get(), X509_get_issuer_name(own.chain.front().get()), 0, XN_FLAG_RFC2253);
   char* text = nullptr;
   const long size = BIO_get_mem_data(out.get(), &text);
   return {text, static_cast<std::size_t>(size)};

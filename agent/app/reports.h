@@ -19,7 +19,7 @@ struct Problem {
                                        const config::Service& service);
 
 /// Distinguished name of who signed the leaf, as RFC 2253 writes it.
-[[nodiscard]] std::string issuer_of(const identity::Material& material);
+[[nodiscard]] std::string issuer_of(const identity::Presented& own);
 
 [[nodiscard]] std::string status_json(const Report& report);
 /// Without secrets: key material is named by its files only.

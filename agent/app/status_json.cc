@@ -86,10 +86,10 @@ UpstreamCounts count_cluster(const observe::StatsRegistry& stats, const std::str
 Json identity_json(const Report& report) {
   const identity::MaterialPtr& material = report.snapshot.material;
   if (!material) return nullptr;
-  return {{"spiffe_id", material->id.text()},
-          {"issuer", issuer_of(*material)},
-          {"not_after", time_text(material->not_after)},
-          {"expires_in_s", seconds(material->not_after - report.now)},
+  return {{"spiffe_id", material->id()},
+          {"issuer", issuer_of(*material->presented)},
+          {"not_after", time_text(material->presented->not_after)},
+          {"expires_in_s", seconds(material->presented->not_after - report.now)},
           {"source", report.config.identity ? report.config.identity->svid_file : ""}};
 }
 

@@ -16,8 +16,10 @@
 #include <fmt/format.h>
 
 #include "core/free_by.h"
+#include "core/spiffe_text.h"
 #include "identity/path.h"
 #include "identity/peer.h"
+#include "identity/spiffe_id.h"
 
 namespace mooring::identity {
 
@@ -83,16 +85,10 @@ Checked<void> check_key(const EVP_PKEY& key) {
   return {};
 }
 
-Checked<TrustBundle> build_bundle(const std::string& trust_domain, const std::string& pem) {
-  const std::string part = "bundle " + trust_domain;
-  if (!is_trust_domain(trust_domain)) {
-    return refuse(part,
-                  fmt::format("\"{}\" is no trust domain", trust_domain),
-                  "lower-case letters, digits, '.', '-', '_'");
-  }
+Checked<TrustBundle> read_bundle(const std::string& part, const std::string& pem) {
   auto certificates = read_certificates(part, pem, kMaxAnchors);
   if (!certificates) return fail(certificates.error());
-  TrustBundle bundle{trust_domain, {}, {}};
+  TrustBundle bundle;
   std::size_t number = 0;
   for (X509Ptr& certificate : *certificates) {
     ++number;
@@ -109,53 +105,92 @@ Checked<TrustBundle> build_bundle(const std::string& trust_domain, const std::st
   return bundle;
 }
 
-// What we present must be what a peer with our bundle accepts, the dates aside.
-Checked<void> check_own_path(const Material& material) {
-  const auto own = material.bundles.find(material.id.trust_domain());
-  if (own == material.bundles.end()) {
-    return refuse("svid",
-                  fmt::format("its trust domain \"{}\" has no bundle", material.id.trust_domain()));
+Checked<TrustBundle> build_bundle(const std::string& trust_domain, const std::string& pem) {
+  const std::string part = "bundle " + trust_domain;
+  if (!is_trust_domain(trust_domain)) {
+    return refuse(part,
+                  fmt::format("\"{}\" is no trust domain", trust_domain),
+                  "lower-case letters, digits, '.', '-', '_'");
   }
+  auto bundle = read_bundle(part, pem);
+  if (bundle) bundle->trust_domain = trust_domain;
+  return bundle;
+}
+
+// What we present must be what a peer with our bundle accepts, the dates aside.
+Checked<void> check_own_path(const Presented& presented, const Trusted& trusted) {
+  const std::string_view domain = spiffe_trust_domain(presented.spiffe_id);
+  const auto own = trusted.bundles.find(domain);
+  if (own == trusted.bundles.end())
+    return refuse("svid", fmt::format("its trust domain \"{}\" has no bundle", domain));
   const std::unique_ptr<STACK_OF(X509), StackFree> untrusted(sk_X509_new_null());
   AGENT_CHECK(untrusted != nullptr);
-  for (std::size_t i = 1; i < material.chain.size(); ++i)
-    sk_X509_push(untrusted.get(), material.chain[i].get());
+  for (std::size_t i = 1; i < presented.chain.size(); ++i)
+    sk_X509_push(untrusted.get(), presented.chain[i].get());
   const auto path = verify_path(
-      own->second, *material.chain.front(), untrusted.get(), Purpose::both, std::nullopt);
+      own->second, *presented.chain.front(), untrusted.get(), Purpose::both, std::nullopt);
   if (path) return {};
   return refuse(
       "svid",
       fmt::format("it does not lead to the bundle of \"{}\": {}",
-                  material.id.trust_domain(),
+                  domain,
                   X509_verify_cert_error_string(path.error().detail)),
       "the SVID file needs the intermediates, leaf first; the bundle needs the CA that issued it");
 }
 
-Checked<void> set_chain(Material& material, std::vector<X509Ptr> chain) {
-  material.not_before = WallTime::min();
-  material.not_after = WallTime::max();
+/// What a person calls the certificate that they gave us.
+struct Words {
+  const char* part;
+  const char* name;
+};
+constexpr Words kFiles{"svid", "SVID"};
+constexpr Words kSecret{"certificate", "certificate"};
+
+Checked<void> set_chain(Presented& presented, std::vector<X509Ptr> chain, const char* part) {
+  presented.not_before = WallTime::min();
+  presented.not_after = WallTime::max();
   for (const X509Ptr& certificate : chain) {
     const auto span = validity(*certificate);
-    if (!span) return refuse("svid", "a certificate in it has no readable validity period");
-    material.not_before = std::max(material.not_before, span->not_before);
-    material.not_after = std::min(material.not_after, span->not_after);
+    if (!span) return refuse(part, "a certificate in it has no readable validity period");
+    presented.not_before = std::max(presented.not_before, span->not_before);
+    presented.not_after = std::min(presented.not_after, span->not_after);
   }
-  material.chain = std::move(chain);
+  auto names = subject_alternative_names(*chain.front());
+  if (!names) return refuse(part, fmt::format("its names cannot be read: {}", names.error().place));
+  presented.names = std::move(*names);
+  presented.spiffe_id = presented.names.spiffe_id();
+  presented.chain = std::move(chain);
   return {};
 }
 
-Checked<void> set_key(Material& material, EvpPkeyPtr key) {
+Checked<void> set_key(Presented& presented, EvpPkeyPtr key, const char* name) {
   if (auto usable = check_key(*key); !usable) return usable;
   ERR_clear_error();
-  const bool is_pair = X509_check_private_key(material.chain.front().get(), key.get()) == 1;
+  const bool is_pair = X509_check_private_key(presented.chain.front().get(), key.get()) == 1;
   ERR_clear_error();
   if (!is_pair) {
     return refuse("key",
-                  "it does not belong to the SVID",
+                  fmt::format("it does not belong to the {}", name),
                   "both are replaced together; is a rotation half done?");
   }
-  material.key = std::move(key);
+  presented.key = std::move(key);
   return {};
+}
+
+Checked<PresentedPtr> read_presented(const std::string& chain_pem,
+                                     const std::string& key_pem,
+                                     const Words& words) {
+  prepare_library();
+  auto chain = read_certificates(words.part, chain_pem, kMaxChainCertificates);
+  if (!chain) return fail(chain.error());
+  auto key = read_key(key_pem);
+  if (!key) return fail(key.error());
+  auto presented = std::make_shared<Presented>();
+  if (auto done = set_chain(*presented, std::move(*chain), words.part); !done)
+    return fail(done.error());
+  if (auto done = set_key(*presented, std::move(*key), words.name); !done)
+    return fail(done.error());
+  return presented;
 }
 
 }  // namespace
@@ -164,34 +199,65 @@ Material::~Material() {
   OPENSSL_cleanse(ticket_keys.data(), ticket_keys.size());
 }
 
+const std::string& Material::id() const noexcept {
+  static const std::string none;
+  return presented ? presented->spiffe_id : none;
+}
+
 bool TrustBundle::contains(const Fingerprint& anchor) const noexcept {
   return std::find(fingerprints.begin(), fingerprints.end(), anchor) != fingerprints.end();
 }
 
-Checked<MaterialPtr> build_material(const MaterialText& text) {
-  prepare_library();
-  auto chain = read_certificates("svid", text.svid_pem, kMaxChainCertificates);
-  if (!chain) return fail(chain.error());
-  auto id = leaf_identity(*chain->front(), Purpose::both);
-  if (!id) {
-    return refuse("svid",
-                  fmt::format("its first certificate is no X.509-SVID: {}", id.error().place));
-  }
-  auto key = read_key(text.key_pem);
-  if (!key) return fail(key.error());
+bool Trusted::contains(std::string_view spiffe_id, const Fingerprint& anchor) const noexcept {
+  if (any) return any->contains(anchor);
+  const auto bundle = bundles.find(spiffe_trust_domain(spiffe_id));
+  return bundle != bundles.end() && bundle->second.contains(anchor);
+}
 
-  auto material = std::make_shared<Material>(std::move(*id));
-  if (auto done = set_chain(*material, std::move(*chain)); !done) return fail(done.error());
-  if (auto done = set_key(*material, std::move(*key)); !done) return fail(done.error());
-  for (const auto& [trust_domain, pem] : text.bundle_pems) {
-    auto bundle = build_bundle(trust_domain, pem);
-    if (!bundle) return fail(bundle.error());
-    material->bundles.emplace(trust_domain, std::move(*bundle));
-  }
-  if (auto done = check_own_path(*material); !done) return fail(done.error());
+MaterialPtr pair_material(PresentedPtr presented, TrustedPtr trusted) {
+  auto material = std::make_shared<Material>();
+  material->presented = std::move(presented);
+  material->trusted = std::move(trusted);
   AGENT_CHECK(RAND_bytes(material->ticket_keys.data(),
                          static_cast<int>(material->ticket_keys.size())) == 1);
   return material;
+}
+
+Checked<PresentedPtr> build_presented(const std::string& chain_pem, const std::string& key_pem) {
+  return read_presented(chain_pem, key_pem, kSecret);
+}
+
+Checked<TrustedPtr> build_trusted(const std::map<std::string, std::string>& bundle_pems) {
+  prepare_library();
+  auto trusted = std::make_shared<Trusted>();
+  for (const auto& [trust_domain, pem] : bundle_pems) {
+    auto bundle = build_bundle(trust_domain, pem);
+    if (!bundle) return fail(bundle.error());
+    trusted->bundles.emplace(trust_domain, std::move(*bundle));
+  }
+  return trusted;
+}
+
+Checked<TrustedPtr> build_trusted_any(const std::string& ca_pem) {
+  prepare_library();
+  auto bundle = read_bundle("CA", ca_pem);
+  if (!bundle) return fail(bundle.error());
+  auto trusted = std::make_shared<Trusted>();
+  trusted->any = std::move(*bundle);
+  return trusted;
+}
+
+Checked<MaterialPtr> build_material(const MaterialText& text) {
+  auto presented = read_presented(text.svid_pem, text.key_pem, kFiles);
+  if (!presented) return fail(presented.error());
+  if (const auto id = leaf_identity(*(*presented)->chain.front(), Purpose::both); !id) {
+    return refuse("svid",
+                  fmt::format("its first certificate is no X.509-SVID: {}", id.error().place));
+  }
+  auto trusted = build_trusted(text.bundle_pems);
+  if (!trusted) return fail(trusted.error());
+  if (auto done = check_own_path(**presented, **trusted); !done) return fail(done.error());
+  return pair_material(std::move(*presented), std::move(*trusted));
 }
 
 }  // namespace mooring::identity

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/file.h"
+#include "core/spiffe_text.h"
 
 namespace mooring::identity {
 
@@ -82,10 +83,10 @@ Checked<MaterialPtr> load_once(const IdentityFiles& files) {
   if (auto read = read_all(files, text); !read) return fail(read.error());
   auto material = build_material(text);
   if (!material) return fail(with_file(material.error(), files));
-  if ((*material)->id.trust_domain() != files.trust_domain) {
+  if (spiffe_trust_domain((*material)->id()) != files.trust_domain) {
     return fail(Diagnostic{files.svid,
                            fmt::format("its identity {} is not of this host's trust domain \"{}\"",
-                                       (*material)->id.text(),
+                                       (*material)->id(),
                                        files.trust_domain),
                            {}});
   }

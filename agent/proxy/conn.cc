@@ -67,8 +67,7 @@ void Conn::on_deadline() {
 
 bool Conn::is_trusted_by(const snapshot::Snapshot& snapshot, const tls::PeerInfo& peer) const {
   if (!snapshot.material || snapshot.material == material_) return true;
-  const auto bundle = snapshot.material->bundles.find(peer.trust_domain);
-  return bundle != snapshot.material->bundles.end() && bundle->second.contains(peer.trust_anchor);
+  return snapshot.material->trusted->contains(peer.spiffe_id, peer.trust_anchor);
 }
 
 bool Conn::is_expected_by(const snapshot::Snapshot& snapshot,
@@ -179,7 +178,7 @@ observe::AccessRecord Conn::record(CloseReason reason, std::string detail) const
   out.listener = listener_->name.substr(prefix == std::string::npos ? 0 : prefix + 1);
   if (cluster_) out.cluster = cluster_->name;
   const Side& secured = is_inbound() ? downstream_ : upstream_;
-  if (material_) out.local_identity = material_->id.text();
+  if (material_) out.local_identity = material_->id();
   if (secured.tls) {
     const tls::PeerInfo& peer = secured.tls->peer();
     out.peer_identity = peer.spiffe_id;

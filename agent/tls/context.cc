@@ -66,16 +66,16 @@ std::uint64_t options() noexcept {
   return wanted;
 }
 
-Result<void> set_own_certificate(SSL_CTX& context, const identity::Material& material) {
+Result<void> set_own_certificate(SSL_CTX& context, const identity::Presented& own) {
   // Copies: a key and its certificate have locks and counts, which the workers would share.
-  const identity::EvpPkeyPtr key(EVP_PKEY_dup(material.key.get()));
-  const identity::X509Ptr leaf(X509_dup(material.chain.front().get()));
+  const identity::EvpPkeyPtr key(EVP_PKEY_dup(own.key.get()));
+  const identity::X509Ptr leaf(X509_dup(own.chain.front().get()));
   if (!key || !leaf || SSL_CTX_use_certificate(&context, leaf.get()) != 1 ||
       SSL_CTX_use_PrivateKey(&context, key.get()) != 1) {
     return fail(Errc::bad_certificate, "own certificate", ERR_GET_REASON(ERR_peek_last_error()));
   }
-  for (std::size_t i = 1; i < material.chain.size(); ++i) {
-    const identity::X509Ptr issuer(X509_dup(material.chain[i].get()));
+  for (std::size_t i = 1; i < own.chain.size(); ++i) {
+    const identity::X509Ptr issuer(X509_dup(own.chain[i].get()));
     if (!issuer || SSL_CTX_add1_chain_cert(&context, issuer.get()) != 1) {
       return fail(Errc::bad_certificate, "own chain", ERR_GET_REASON(ERR_peek_last_error()));
     }
@@ -133,7 +133,8 @@ Result<std::shared_ptr<ContextCore>> make_core(std::shared_ptr<ContextCore> core
   core->ssl_ctx = std::move(*made);
   SSL_CTX* context = core->ssl_ctx.get();
   SSL_CTX_set_cert_verify_callback(context, on_verify, core.get());
-  if (auto done = set_own_certificate(*context, *core->material); !done) return fail(done.error());
+  if (auto done = set_own_certificate(*context, *core->material->presented); !done)
+    return fail(done.error());
   if (core->role == Role::client) {
     set_client(*core);
   } else if (auto done = set_server(*core); !done) {
@@ -189,7 +190,7 @@ ContextCore::ContextCore(Role its_role,
       material(std::move(its_material)),
       scratch(its_scratch.impl()),
       clock(its_clock),
-      verifier(material,
+      verifier(material ? material->trusted : nullptr,
                role == Role::server ? identity::Purpose::client : identity::Purpose::server) {}
 
 Result<std::unique_ptr<Context>> Context::make(Role role,
@@ -197,7 +198,7 @@ Result<std::unique_ptr<Context>> Context::make(Role role,
                                                const Parameters& parameters,
                                                Scratch& scratch,
                                                const Clock& clock) {
-  AGENT_CHECK(material != nullptr);
+  AGENT_CHECK(material != nullptr && material->presented && material->trusted);
   identity::prepare_library();
   AGENT_CHECK(OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr) == 1);
   ERR_clear_error();

@@ -60,10 +60,8 @@ std::optional<ResumeFacts> get_facts(SSL_SESSION& session) {
   return ResumeFacts{std::make_shared<const PeerFacts>(std::move(peer)), to_time(fixed.until)};
 }
 
-bool may_resume(const ResumeFacts& facts, const identity::Material& material, WallTime now) {
-  if (now >= facts.until) return false;
-  const auto bundle = material.bundles.find(spiffe_trust_domain(facts.peer->spiffe_id));
-  return bundle != material.bundles.end() && bundle->second.contains(facts.peer->anchor);
+bool may_resume(const ResumeFacts& facts, const identity::Trusted& trusted, WallTime now) {
+  return now < facts.until && trusted.contains(facts.peer->spiffe_id, facts.peer->anchor);
 }
 
 std::shared_ptr<ResumeSlot> ClientSessions::slot(std::string_view key) {

@@ -33,7 +33,7 @@ struct ResumeFacts {
 /// Is the peer of that session still one whom we would accept: in time, its anchor still in the
 /// bundle.
 [[nodiscard]] bool may_resume(const ResumeFacts& facts,
-                              const identity::Material& material,
+                              const identity::Trusted& trusted,
                               WallTime now);
 
 /// The newest session of one endpoint. It is offered again until a newer one replaces it: that a

@@ -141,7 +141,8 @@ Step SessionImpl::start() {
   Step step;
   if (is_server()) return step;
   const Running running(*this, {});
-  if (slot_ && slot_->session && may_resume(slot_->facts, *core_->material, core_->clock.wall())) {
+  if (slot_ && slot_->session &&
+      may_resume(slot_->facts, *core_->material->trusted, core_->clock.wall())) {
     SSL_set_session(ssl_.get(), slot_->session.get());
     seen_session_ = slot_->session.get();
   }
@@ -246,7 +247,8 @@ bool SessionImpl::adopt_peer() {
   if (peer_.resumed) {
     // The session that libssl resumed is what counts, not the last ticket that it looked at.
     const auto resumed = get_facts(*SSL_get_session(ssl_.get()));
-    if (!resumed || !may_resume(*resumed, *core_->material, core_->clock.wall())) return false;
+    if (!resumed || !may_resume(*resumed, *core_->material->trusted, core_->clock.wall()))
+      return false;
     facts_ = resumed->peer;
     resume_until_ = resumed->until;
   }
@@ -352,7 +354,8 @@ bool SessionImpl::on_verify(X509_STORE_CTX& store) {
     return false;
   }
   facts_ = std::move(*verified);
-  resume_until_ = std::min({now + kMaxResumption, facts_->not_after, core_->material->not_after});
+  resume_until_ =
+      std::min({now + kMaxResumption, facts_->not_after, core_->material->presented->not_after});
   X509_STORE_CTX_set_cert(&store, sk_X509_value(presented, 0));
   X509_STORE_CTX_set_error(&store, X509_V_OK);
   return true;
@@ -375,7 +378,7 @@ bool SessionImpl::on_ticket_made() {
 
 bool SessionImpl::on_ticket_read(SSL_SESSION& session) {
   const auto facts = get_facts(session);
-  return facts && may_resume(*facts, *core_->material, core_->clock.wall());
+  return facts && may_resume(*facts, *core_->material->trusted, core_->clock.wall());
 }
 
 }  // namespace mooring::tls

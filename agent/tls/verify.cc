@@ -110,8 +110,8 @@ tl::expected<PeerVerifier::Known, Rejection> PeerVerifier::verify_anew(STACK_OF(
   auto id = identity::leaf_identity(*leaf, purpose_);
   if (!id) return reject(id.error());
   // The trust domain picks the bundle: no domain's CA can speak for another's names.
-  const auto bundle = material_->bundles.find(id->trust_domain());
-  if (bundle == material_->bundles.end()) {
+  const auto bundle = trusted_->bundles.find(id->trust_domain());
+  if (bundle == trusted_->bundles.end()) {
     return reject(Failure::untrusted,
                   X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
                   "no bundle for its trust domain");

@@ -29,14 +29,14 @@ struct Rejection {
   const char* rule = "";
 };
 
-/// Per context, so that material and role are part of what a cached answer holds for.
+/// Per context, so that trust and role are part of what a cached answer holds for.
 class PeerVerifier {
  public:
   /// Chains kept, about 7 KiB each with the parsed leaf. Beyond it the one unused for longest goes.
   static constexpr std::size_t kCachedChains = 256;
 
-  PeerVerifier(identity::MaterialPtr material, identity::Purpose purpose)
-      : material_(std::move(material)), purpose_(purpose) {}
+  PeerVerifier(identity::TrustedPtr trusted, identity::Purpose purpose)
+      : trusted_(std::move(trusted)), purpose_(purpose) {}
 
   /// `presented` is libssl's own list, leaf first, before it becomes part of the session. It is
   /// shortened to the leaf, and a leaf seen before is replaced by the certificate kept here: parsed
@@ -64,7 +64,7 @@ class PeerVerifier {
                                                            WallTime now) const;
   const Known& remember(Known known);
 
-  identity::MaterialPtr material_;
+  identity::TrustedPtr trusted_;
   identity::Purpose purpose_;
   Order order_;
   std::unordered_map<identity::Fingerprint, Order::iterator, HashOfHash> by_hash_;

@@ -38,12 +38,12 @@ class BuildMaterial : public ::testing::Test {
 TEST_F(BuildMaterial, TakesASoundIdentity) {
   const TestCa other("other.test");
   const auto material = ca_.material(kWeb, {}, {&other});
-  EXPECT_EQ(material->id.text(), kWeb);
-  EXPECT_EQ(material->chain.size(), 1U);
-  EXPECT_EQ(material->bundles.size(), 2U);
-  EXPECT_EQ(material->bundles.at("mesh.test").anchors.size(), 1U);
-  EXPECT_LT(material->not_before, std::chrono::system_clock::now());
-  EXPECT_GT(material->not_after, std::chrono::system_clock::now() + hours(23));
+  EXPECT_EQ(material->id(), kWeb);
+  EXPECT_EQ(material->presented->chain.size(), 1U);
+  EXPECT_EQ(material->trusted->bundles.size(), 2U);
+  EXPECT_EQ(material->trusted->bundles.at("mesh.test").anchors.size(), 1U);
+  EXPECT_LT(material->presented->not_before, std::chrono::system_clock::now());
+  EXPECT_GT(material->presented->not_after, std::chrono::system_clock::now() + hours(23));
 }
 
 TEST_F(BuildMaterial, TakesEveryKindOfKeyThatPeersTake) {
@@ -66,8 +66,9 @@ TEST_F(BuildMaterial, KeepsTheEarliestEndOfTheChain) {
   const TestCa site = ca_.intermediate(options);
   const auto material = build_material(text(site.issue(kWeb)));
   ASSERT_TRUE(material);
-  EXPECT_EQ((*material)->chain.size(), 2U);
-  EXPECT_EQ((*material)->not_after, std::chrono::floor<std::chrono::seconds>(options.not_after));
+  EXPECT_EQ((*material)->presented->chain.size(), 2U);
+  EXPECT_EQ((*material)->presented->not_after,
+            std::chrono::floor<std::chrono::seconds>(options.not_after));
 }
 
 TEST(Validity, HoldsDatesThatNoClockReaches) {
@@ -90,7 +91,7 @@ TEST_F(BuildMaterial, MakesNewTicketKeysEachTime) {
 TEST_F(BuildMaterial, CountsAnAnchorOnce) {
   MaterialText doubled = text(ca_.issue(kWeb));
   doubled.bundle_pems["mesh.test"] += ca_.cert_pem();
-  EXPECT_EQ((*build_material(doubled))->bundles.at("mesh.test").anchors.size(), 1U);
+  EXPECT_EQ((*build_material(doubled))->trusted->bundles.at("mesh.test").anchors.size(), 1U);
 }
 
 TEST_F(BuildMaterial, NamesWhatIsWrongWithTheSvid) {
@@ -158,6 +159,89 @@ TEST_F(BuildMaterial, TakesAnAnchorWithoutKeyUsage) {
   const TestCa old("mesh.test", options);
   const Issued own = old.issue(kWeb);
   EXPECT_EQ(refusal({own.cert_pem, own.key_pem, {{"mesh.test", old.cert_pem()}}}), "");
+}
+
+/// "part: message", or "" when it was accepted.
+template <class T>
+std::string refusal_of(const Checked<T>& built) {
+  return built ? "" : built.error().path + ": " + built.error().message;
+}
+
+TEST(BuildPresented, TakesALeafOfAKuma214Mesh) {
+  const TestCa ca("default");
+  const Issued own =
+      ca.issue("spiffe://default/web",
+               {.extra_names = {"URI:kuma://kuma.io/service/web", "URI:kuma://version/1"}});
+  const auto presented = build_presented(own.cert_pem, own.key_pem);
+  ASSERT_TRUE(presented) << describe(presented.error());
+  EXPECT_EQ((*presented)->spiffe_id, "spiffe://default/web");
+  EXPECT_EQ((*presented)->chain.size(), 1U);
+  EXPECT_GT((*presented)->not_after, std::chrono::system_clock::now() + hours(23));
+}
+
+TEST(BuildPresented, TakesAServerCertificateWithoutSpiffeId) {
+  const Issued own = TestCa("admin").issue("", {.extra_names = {"IP:10.0.0.1"}});
+  const auto presented = build_presented(own.cert_pem, own.key_pem);
+  ASSERT_TRUE(presented) << describe(presented.error());
+  EXPECT_EQ((*presented)->spiffe_id, "");
+  EXPECT_FALSE((*presented)->names.empty());
+}
+
+TEST(BuildPresented, NamesWhatIsWrong) {
+  const TestCa ca("mesh.test");
+  const Issued own = ca.issue(kWeb);
+  EXPECT_EQ(refusal_of(build_presented("", own.key_pem)),
+            "certificate: there is no certificate in it");
+  EXPECT_EQ(refusal_of(build_presented(own.cert_pem, ca.issue(kWeb).key_pem)),
+            "key: it does not belong to the certificate");
+  EXPECT_EQ(refusal_of(build_presented(own.cert_pem, "")),
+            "key: there is no private key in it that can be read");
+  const Issued odd = ca.issue("", {.extra_names = {"URI:two words"}});
+  EXPECT_EQ(
+      refusal_of(build_presented(odd.cert_pem, odd.key_pem)),
+      "certificate: its names cannot be read: a subject alternative name that is no printable "
+      "text");
+}
+
+TEST(BuildTrusted, ByTrustDomainWhoseCaSpeaksForNoOther) {
+  const TestCa mesh("mesh.test");
+  const TestCa other("other.test");
+  const auto trusted =
+      build_trusted({{"mesh.test", mesh.cert_pem()}, {"other.test", other.cert_pem()}});
+  ASSERT_TRUE(trusted) << describe(trusted.error());
+  EXPECT_FALSE((*trusted)->any);
+  const Fingerprint anchor = (*trusted)->bundles.at("mesh.test").fingerprints.front();
+  EXPECT_TRUE((*trusted)->contains(kWeb, anchor));
+  EXPECT_FALSE((*trusted)->contains("spiffe://other.test/web", anchor));
+  EXPECT_FALSE((*trusted)->contains("", anchor));
+  EXPECT_EQ(refusal_of(build_trusted({{"Mesh", mesh.cert_pem()}})),
+            "bundle Mesh: \"Mesh\" is no trust domain");
+}
+
+TEST(BuildTrusted, ForAnyNameByAPlainCa) {
+  const TestCa ca("default");
+  const auto trusted = build_trusted_any(ca.cert_pem());
+  ASSERT_TRUE(trusted) << describe(trusted.error());
+  const TrustBundle* any = (*trusted)->any ? &*(*trusted)->any : nullptr;
+  ASSERT_NE(any, nullptr);
+  const Fingerprint anchor = any->fingerprints.front();
+  EXPECT_TRUE((*trusted)->contains("", anchor));
+  EXPECT_TRUE((*trusted)->contains("spiffe://default/web", anchor));
+  EXPECT_FALSE((*trusted)->contains("spiffe://default/web", Fingerprint{1}));
+  EXPECT_EQ(refusal_of(build_trusted_any("")), "CA: there is no certificate in it");
+  EXPECT_EQ(refusal_of(build_trusted_any(ca.issue("").cert_pem)),
+            "CA: certificate 1 cannot be a trust anchor: not a CA certificate");
+}
+
+TEST(PairMaterial, TakesEitherHalfAlone) {
+  const TestCa ca("mesh.test");
+  const Issued own = ca.issue(kWeb);
+  const PresentedPtr presented = *build_presented(own.cert_pem, own.key_pem);
+  const MaterialPtr first = pair_material(presented, nullptr);
+  EXPECT_EQ(first->id(), kWeb);
+  EXPECT_EQ(first->trusted, nullptr);
+  EXPECT_NE(first->ticket_keys, pair_material(presented, nullptr)->ticket_keys);
+  EXPECT_EQ(pair_material(nullptr, *build_trusted_any(ca.cert_pem()))->id(), "");
 }
 
 }  // namespace

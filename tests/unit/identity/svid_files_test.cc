@@ -53,8 +53,8 @@ TEST_F(SvidFiles, AreReadTogether) {
   put(files_.federated["other.test"], other.cert_pem());
   const auto material = load_material(files_);
   ASSERT_TRUE(material) << describe(material.error());
-  EXPECT_EQ((*material)->id.text(), "spiffe://mesh.test/web");
-  EXPECT_EQ((*material)->bundles.size(), 2U);
+  EXPECT_EQ((*material)->id(), "spiffe://mesh.test/web");
+  EXPECT_EQ((*material)->trusted->bundles.size(), 2U);
 }
 
 TEST_F(SvidFiles, NameTheFileThatIsMissing) {

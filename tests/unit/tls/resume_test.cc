@@ -256,14 +256,15 @@ TEST_F(ResumeByTheServer, NotWhenItsOwnCertificateHasExpired) {
 
 TEST_F(Resume, NeedsTheAnchorThatVerifiedThePeer) {
   const auto material = ca_.material(test::kDb);
-  const auto anchor = material->bundles.at("mesh.test").fingerprints.front();
+  const auto anchor = material->trusted->bundles.at("mesh.test").fingerprints.front();
   const auto facts = [&](const char* id, const identity::Fingerprint& its_anchor) {
     return ResumeFacts{std::make_shared<const PeerFacts>(PeerFacts{id, its_anchor, {}}),
                        clock_.wall() + hours(1)};
   };
-  EXPECT_TRUE(may_resume(facts(test::kWeb, anchor), *material, clock_.wall()));
-  EXPECT_FALSE(may_resume(facts(test::kWeb, {1}), *material, clock_.wall()));
-  EXPECT_FALSE(may_resume(facts("spiffe://other.test/web", anchor), *material, clock_.wall()));
+  EXPECT_TRUE(may_resume(facts(test::kWeb, anchor), *material->trusted, clock_.wall()));
+  EXPECT_FALSE(may_resume(facts(test::kWeb, {1}), *material->trusted, clock_.wall()));
+  EXPECT_FALSE(
+      may_resume(facts("spiffe://other.test/web", anchor), *material->trusted, clock_.wall()));
 }
 
 TEST(ClientSessions, ForgetsTheKeyUnusedForLongest) {

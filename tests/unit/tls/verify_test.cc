@@ -30,7 +30,7 @@ class VerifyPeer : public ::testing::Test {
   test::TestCa ca_{"mesh.test"};
   Scratch scratch_;
   WallTime now_ = std::chrono::system_clock::now();
-  PeerVerifier verifier_{ca_.material("spiffe://mesh.test/db"), identity::Purpose::client};
+  PeerVerifier verifier_{ca_.material("spiffe://mesh.test/db")->trusted, identity::Purpose::client};
 };
 
 TEST_F(VerifyPeer, VerifiesAKnownChainOnce) {
