@@ -20,7 +20,7 @@ declare -A packages
 packages[build]="
   g++ cmake ninja-build ccache pkg-config make perl git ca-certificates xz-utils dpkg-dev debian-archive-keyring python3
   libuv1-dev libnghttp2-dev libssl-dev libtomlplusplus-dev libspdlog-dev libfmt-dev node-llhttp libexpected-dev libcli11-dev
-  nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev"
+  nlohmann-json3-dev libprotobuf-dev protobuf-compiler libgtest-dev libgmock-dev libbenchmark-dev"
 packages[demo]="
   nftables iproute2 procps util-linux tcpdump curl openssl postgresql postgresql-client
   tomcat10 default-jre-headless libpostgresql-jdbc-java"

@@ -27,6 +27,7 @@ readonly libraries="
 openssl    openssl  trixie    3.5
 libuv      libuv1   trixie    1
 nghttp2    nghttp2  trixie    1
+protobuf   protobuf bookworm  3
 fmt        fmtlib   bookworm  9
 spdlog     spdlog   bookworm  1:1
 "
@@ -162,6 +163,9 @@ build_libuv() {
 }
 build_nghttp2() {
   with_cmake "$1" -DENABLE_LIB_ONLY=ON -DBUILD_STATIC_LIBS=ON -DENABLE_DOC=OFF
+}
+build_protobuf() {  # the runtime alone: the everyday build's compiler generates
+  with_cmake "$1" -Dprotobuf_BUILD_PROTOC_BINARIES=OFF -Dprotobuf_BUILD_LIBPROTOC=OFF -Dprotobuf_BUILD_TESTS=OFF -Dprotobuf_WITH_ZLIB=OFF
 }
 build_fmt() { with_cmake "$1" -DFMT_TEST=OFF -DFMT_DOC=OFF; }
 build_spdlog() {
