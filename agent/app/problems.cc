@@ -7,15 +7,56 @@
 #include <memory>
 #include <string_view>
 
+#include "app/control_plane_words.h"
 #include "app/reports.h"
+#include "core/escape.h"
 
 namespace mooring::app {
 
 namespace {
 
+void add_control_plane(std::vector<Problem>& list, const ControlPlaneState& state, WallTime now) {
+  const bool is_live = state.phase == ControlPlaneState::Phase::live;
+  if (!is_live && !state.last_error.empty()) {
+    const Explained error = explain_control_plane(state.last_error);
+    list.push_back({true,
+                    fmt::format("control plane {}: {}{}",
+                                state.address,
+                                error.message,
+                                error.remedy.empty() ? "" : " (" + error.remedy + ")")});
+  }
+  if (state.is_from_disk && state.received_at) {
+    const auto age = std::chrono::duration_cast<std::chrono::minutes>(now - *state.received_at);
+    list.push_back({false,
+                    fmt::format("what is served was received {} minutes ago, before this start",
+                                age.count())});
+  }
+  constexpr std::size_t kMaxNamed = 20;  // `control_plane.rejected` has more of them
+  for (std::size_t i = 0; i < std::min(state.rejected.size(), kMaxNamed); ++i) {
+    const RejectedResource& rejected = state.rejected[i];
+    list.push_back({!rejected.has_last_good,
+                    fmt::format("{} {}: {}: {}; {}",
+                                rejected.type,
+                                escape_peer_text(rejected.name),
+                                escape_peer_text(rejected.field),
+                                escape_peer_text(rejected.reason),
+                                rejected.has_last_good ? "its last good version is served"
+                                                       : "its addresses are refused")});
+  }
+  for (const std::string& wanted : state.beyond_bounds) {
+    list.push_back({false,
+                    fmt::format("the control plane wants {} captured, and "
+                                "/etc/mooring/capture.toml does not allow it",
+                                escape_peer_text(wanted))});
+  }
+}
+
 void add_identity(std::vector<Problem>& list, const Report& report) {
   const identity::MaterialPtr& material = report.snapshot.material;
-  if (!report.config.identity) {
+  if (report.control_plane) {
+    add_control_plane(list, *report.control_plane, report.now);
+    if (!material) list.push_back({true, "this host has no identity from the control plane yet"});
+  } else if (!report.config.identity) {
     list.push_back({true, "this host has no identity: [identity] is not configured"});
   } else if (!report.identity_problem.empty()) {
     list.push_back(

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "app/state.h"
 
 namespace mooring::app {
@@ -20,6 +22,9 @@ struct Problem {
 
 /// Distinguished name of who signed the leaf, as RFC 2253 writes it.
 [[nodiscard]] std::string issuer_of(const identity::Presented& own);
+
+/// `control_plane` of /status; null without one. Names and reasons are a peer's: escaped and cut.
+[[nodiscard]] nlohmann::ordered_json control_plane_json(const Report& report);
 
 [[nodiscard]] std::string status_json(const Report& report);
 /// Without secrets: key material is named by its files only.

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,64 @@ struct CaptureState {
   bool is_active = false;
 };
 
+/// One type of resources from a control plane: "listeners", "clusters", "endpoints", "secrets".
+struct ResourceCount {
+  std::string type;
+  std::size_t served = 0;      // of this type now
+  std::uint64_t accepted = 0;  // updates, since start
+  std::uint64_t rejected = 0;
+
+  friend bool operator==(const ResourceCount&, const ResourceCount&) = default;
+};
+
+struct RejectedResource {
+  std::string type;
+  std::string name;
+  std::string field;
+  std::string reason;
+  bool has_last_good = false;  // its last good version is served; else its addresses are refused
+
+  friend bool operator==(const RejectedResource&, const RejectedResource&) = default;
+};
+
+/// Names of resources of one type that an update touched.
+struct ResourceChange {
+  std::string type;
+  std::vector<std::string> added;
+  std::vector<std::string> changed;
+  std::vector<std::string> removed;
+
+  friend bool operator==(const ResourceChange&, const ResourceChange&) = default;
+};
+
+struct LastUpdate {
+  WallTime at;
+  std::vector<ResourceChange> changes;  // only types that changed
+};
+
+/// What the agent knows about the control plane that it has joined; made anew for each report.
+struct ControlPlaneState {
+  enum class Phase : std::uint8_t {
+    connecting,     // name, TCP, TLS
+    bootstrapping,  // asks who it is
+    waiting,        // before the next attempt; last_error says why
+    live,           // the stream is open, and the control plane has answered on it
+  };
+  Phase phase = Phase::connecting;
+  std::string address;     // "https://cp.example:5678", of this attempt
+  WallTime since;          // of the phase
+  std::string last_error;  // of the last attempt that failed, also when the next one did not
+  std::optional<WallTime> received_at;  // of the newest resources that are served
+  bool is_from_disk = false;            // those are from before the start, kept in state_dir
+  std::vector<ResourceCount> resources;
+  std::vector<RejectedResource> rejected;
+  std::vector<std::string> beyond_bounds;  // what it wants captured and capture.toml does not allow
+  std::optional<LastUpdate> last_update;
+  std::string key_origin;             // who made the private key: "control plane", "SPIRE agent"
+  std::optional<WallTime> renews_at;  // when the next certificate is expected
+};
+[[nodiscard]] const char* to_string(ControlPlaneState::Phase phase) noexcept;
+
 /// All that a report is made of; made anew for each.
 struct Report {
   bool ready = false;
@@ -48,6 +107,8 @@ struct Report {
   const snapshot::ResolvedNames& names;
   const std::vector<snapshot::Rejected>& rejected;
   const std::string& identity_problem;
+  std::optional<ControlPlaneState>
+      control_plane{};  // none: the static configuration is all there is
   const observe::StatsRegistry& stats;
   CaptureState capture;
   std::function<proxy::EndpointState(const std::string& cluster, const SocketAddress& address)>

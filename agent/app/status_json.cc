@@ -86,11 +86,14 @@ UpstreamCounts count_cluster(const observe::StatsRegistry& stats, const std::str
 Json identity_json(const Report& report) {
   const identity::MaterialPtr& material = report.snapshot.material;
   if (!material) return nullptr;
+  const std::optional<ControlPlaneState>& plane = report.control_plane;
   return {{"spiffe_id", material->id()},
           {"issuer", issuer_of(*material->presented)},
           {"not_after", time_text(material->presented->not_after)},
           {"expires_in_s", seconds(material->presented->not_after - report.now)},
-          {"source", report.config.identity ? report.config.identity->svid_file : ""}};
+          {"source", report.config.identity ? report.config.identity->svid_file : ""},
+          {"key", plane ? plane->key_origin : ""},
+          {"renews_at", plane && plane->renews_at ? time_text(*plane->renews_at) : ""}};
 }
 
 Json capture_json(const Report& report) {
@@ -202,6 +205,7 @@ std::string status_json(const Report& report) {
   const ConfigState& state = report.config_state;
   return observe::dump({{"ready", report.ready},
                         {"host", host_json(report)},
+                        {"control_plane", control_plane_json(report)},
                         {"identity", identity_json(report)},
                         {"capture", capture_json(report)},
                         {"services", std::move(services)},

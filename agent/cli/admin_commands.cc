@@ -87,6 +87,16 @@ ExitCode status(const Environment& environment, const Arguments& arguments) {
   return member(answer.json, "ready") == true ? ExitCode::ok : ExitCode::failed;
 }
 
+ExitCode config_diff(const Environment& environment, const Arguments& arguments) {
+  const Answer answer = ask(environment, arguments, "GET", "/status", kNotReady);
+  if (answer.code != ExitCode::ok) return answer.code;
+  if (!answer.json.is_object()) return no_json(environment);
+  const Json& plane = member(answer.json, "control_plane");
+  const Json& update = member(plane, "last_update");
+  *environment.out << (arguments.as_json ? update.dump(2) + "\n" : render_update(plane));
+  return update.is_object() ? ExitCode::ok : ExitCode::failed;
+}
+
 ExitCode why(const Environment& environment, const Arguments& arguments) {
   const Answer answer =
       ask(environment, arguments, "GET", fmt::format("/why?limit={}", arguments.count));

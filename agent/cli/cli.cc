@@ -43,7 +43,7 @@ struct CommandRow {
   Command command;
 };
 
-constexpr std::array<CommandRow, 14> kCommands{{
+constexpr std::array<CommandRow, 15> kCommands{{
     {"", "status", "One screen: identity, capture, services, upstreams, problems", json, status},
     {"",
      "why",
@@ -65,6 +65,11 @@ constexpr std::array<CommandRow, 14> kCommands{{
      verify_host},
     {"", "version", "Print the version", deps, version},
     {"config", "check", "Name every mistake of the configuration", file, config_check},
+    {"config",
+     "diff",
+     "What the control plane's last update added, changed and removed",
+     json,
+     config_diff},
     {"capture",
      "on",
      "Capture what the configuration says, now and after each start",

@@ -36,6 +36,7 @@ using Command = ExitCode (*)(const Environment& environment, const Arguments& ar
 [[nodiscard]] ExitCode log_level(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode version(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode config_check(const Environment& environment, const Arguments& arguments);
+[[nodiscard]] ExitCode config_diff(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode capture_on(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode capture_confirm(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode capture_off(const Environment& environment, const Arguments& arguments);

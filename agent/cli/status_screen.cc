@@ -23,6 +23,7 @@ class StatusScreen {
 
   std::string render() {
     header();
+    control_plane();
     identity();
     capture();
     configuration();
@@ -34,8 +35,10 @@ class StatusScreen {
 
  private:
   static Tone tone_of(std::string_view state) {
-    constexpr std::array<std::pair<std::string_view, Tone>, 10> kTones{
+    constexpr std::array<std::pair<std::string_view, Tone>, 12> kTones{
         {{"ready", Tone::good},
+         {"live", Tone::good},
+         {"waiting", Tone::bad},
          {"active", Tone::good},
          {"healthy", Tone::good},
          {"not_captured", Tone::warning},
@@ -90,6 +93,47 @@ class StatusScreen {
                     counted(number_of(host, "connections"), "open connection"));
   }
 
+  void control_plane() {
+    const Json& plane = member(status_, "control_plane");
+    if (!plane.is_object()) return;
+    const Cell state = state_cell(text_of(plane, "state"));
+    field("Control",
+          fmt::format("{} for {}: {}, mesh {}, dataplane {}",
+                      paint(state.text, state.tone),
+                      show_span(number_of(plane, "since_s")),
+                      text_of(plane, "address"),
+                      text_of(plane, "mesh"),
+                      text_of(plane, "dataplane")));
+    std::string served;
+    std::int64_t rejections = 0;
+    for (const Json& count : member(plane, "resources")) {
+      std::string noun = text_of(count, "type");
+      if (noun.ends_with('s')) noun.pop_back();
+      served += (served.empty() ? "" : ", ") + counted(number_of(count, "served"), noun);
+      rejections += number_of(count, "rejected");
+    }
+    const bool is_old = member(plane, "from_disk") == true;
+    if (!served.empty()) {
+      field(
+          "",
+          fmt::format("{}, {} {} ago{}",
+                      served,
+                      is_old ? "kept from" : "received",
+                      show_span(number_of(plane, "received_s")),
+                      rejections == 0 ? "" : fmt::format("; {} rejected since start", rejections)));
+    }
+    if (const std::string error = text_of(plane, "last_error"); !error.empty()) {
+      const std::string remedy = text_of(plane, "remedy");
+      const bool is_past = text_of(plane, "state") == "live";
+      field("",
+            paint(fmt::format("{}{}{}",
+                              is_past ? "before: " : "",
+                              error,
+                              remedy.empty() ? "" : " (" + remedy + ")"),
+                  is_past ? Tone::faint : Tone::bad));
+    }
+  }
+
   void identity() {
     const Json& identity = member(status_, "identity");
     if (!identity.is_object()) {
@@ -106,7 +150,16 @@ class StatusScreen {
                       paint(expiry, tone),
                       text_of(identity, "not_after"),
                       text_of(identity, "issuer")));
-    field("", "from " + text_of(identity, "source"));
+    const std::string key = text_of(identity, "key");
+    const std::string renewal = text_of(identity, "renews_at");
+    if (key.empty()) {
+      field("", "from " + text_of(identity, "source"));
+    } else {
+      field("",
+            fmt::format("key made by the {}{}",
+                        key,
+                        renewal.empty() ? "" : ", next certificate at " + renewal));
+    }
   }
 
   void capture() {

@@ -247,6 +247,19 @@ TEST_F(Cli, ConfigCheckLooksIntoTheFilesThatAreNamed) {
   EXPECT_THAT(err_.str(), HasSubstr("/etc/mooring/key.pem: cannot be read"));
 }
 
+TEST_F(Cli, ConfigDiffSaysWhatTheControlPlaneChanged) {
+  answer(200, R"({"control_plane": {"last_update": {"at": "2026-11-24T02:59:20Z", "changes": [
+      {"type": "clusters", "added": ["db"], "changed": [], "removed": []}]}}})");
+  EXPECT_EQ(run({"mooring", "config", "diff"}), 0);
+  EXPECT_THAT(asked_, ElementsAre("/run/mooring/admin.sock GET /status"));
+  EXPECT_THAT(out_.str(), HasSubstr("added    clusters   db"));
+  EXPECT_EQ(run({"mooring", "config", "diff", "--json"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("\"at\": \"2026-11-24T02:59:20Z\""));
+  answer(503, R"({"control_plane": null})");
+  EXPECT_EQ(run({"mooring", "config", "diff"}), 1);
+  EXPECT_THAT(out_.str(), HasSubstr("has joined no control plane"));
+}
+
 TEST_F(Cli, CaptureOnSendsWhatTheConfigurationSays) {
   config_text_ += "[capture]\nhelper_socket = \"/tmp/net.sock\"\n";
   EXPECT_EQ(run({"mooring", "capture", "on", "--yes"}), 0);

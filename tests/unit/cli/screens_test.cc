@@ -39,6 +39,47 @@ TEST(StatusScreen, ShowsTheDocumentedExampleOnOneScreen) {
   EXPECT_LE(std::count(screen.begin(), screen.end(), '\n'), 24);
 }
 
+/// As a host that has joined a mesh answers.
+json joined_status() {
+  json joined = status();
+  joined["control_plane"] = documented("`control_plane` is `null` on a host");
+  joined["identity"]["source"] = "";
+  joined["identity"]["key"] = "control plane";
+  joined["identity"]["renews_at"] = "2026-11-24T22:00:00Z";
+  return joined;
+}
+
+TEST(StatusScreen, ShowsTheControlPlane) {
+  EXPECT_EQ(render_status(joined_status(), false), golden("cli_status_joined.txt"));
+}
+
+TEST(StatusScreen, SaysWhyThereIsNoControlPlane) {
+  json away = joined_status();
+  away["control_plane"]["state"] = "waiting";
+  away["control_plane"]["from_disk"] = true;
+  away["control_plane"]["last_error"] = "the token has expired";
+  away["control_plane"]["remedy"] = "make a new one";
+  const std::string screen = render_status(away, false);
+  EXPECT_THAT(screen, HasSubstr("Control     waiting for 3m 0s: https://cp.example:5678"));
+  EXPECT_THAT(screen, HasSubstr("kept from 40s ago"));
+  EXPECT_THAT(screen, HasSubstr("            the token has expired (make a new one)\n"));
+}
+
+TEST(UpdateText, NamesWhatTheLastUpdateTouched) {
+  json plane = joined_status()["control_plane"];
+  EXPECT_EQ(render_update(plane),
+            "At 2026-11-24T02:59:20Z the control plane sent:\n"
+            "  changed  endpoints  kri_msvc_default_zone1__shop-db_main\n");
+  plane["last_update"]["changes"] =
+      json::parse(R"([{"type":"listeners","added":["a","b\u001b"],"changed":[],"removed":["c"]}])");
+  EXPECT_EQ(render_update(plane),
+            "At 2026-11-24T02:59:20Z the control plane sent:\n"
+            "  added    listeners  a\n  added    listeners  b?\n  removed  listeners  c\n");
+  plane["last_update"] = nullptr;
+  EXPECT_EQ(render_update(plane), "The control plane has sent nothing yet.\n");
+  EXPECT_EQ(render_update(nullptr), "This host has joined no control plane.\n");
+}
+
 TEST(StatusScreen, NamesTheInstalledVersionWhereAnotherOneRuns) {
   json upgraded = status();
   upgraded["host"]["version"] = "0.0.9";

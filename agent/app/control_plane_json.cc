@@ -1,0 +1,107 @@
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "app/control_plane_words.h"
+#include "app/reports.h"
+#include "core/escape.h"
+
+namespace mooring::app {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// A control plane may reject thousands at once; one screen is for people.
+constexpr std::size_t kMaxShown = 100;
+
+std::string time_text(const std::optional<WallTime>& time) {
+  return time ? fmt::format("{:%FT%TZ}", std::chrono::floor<std::chrono::seconds>(*time)) : "";
+}
+
+template <class List, class ToJson>
+Json first_of(const List& list, ToJson to_json) {
+  Json json = Json::array();
+  for (std::size_t i = 0; i < std::min(list.size(), kMaxShown); ++i)
+    json.push_back(to_json(list[i]));
+  return json;
+}
+
+Json names_json(const std::vector<std::string>& names) {
+  return first_of(names, [](const std::string& name) { return Json(escape_peer_text(name)); });
+}
+
+Json update_json(const std::optional<LastUpdate>& update) {
+  if (!update) return nullptr;
+  return {{"at", time_text(update->at)},
+          {"changes", first_of(update->changes, [](const ResourceChange& change) {
+             return Json{{"type", change.type},
+                         {"added", names_json(change.added)},
+                         {"changed", names_json(change.changed)},
+                         {"removed", names_json(change.removed)}};
+           })}};
+}
+
+}  // namespace
+
+const char* to_string(ControlPlaneState::Phase phase) noexcept {
+  switch (phase) {
+    case ControlPlaneState::Phase::connecting:
+      return "connecting";
+    case ControlPlaneState::Phase::bootstrapping:
+      return "bootstrapping";
+    case ControlPlaneState::Phase::waiting:
+      return "waiting";
+    case ControlPlaneState::Phase::live:
+      return "live";
+  }
+  return "";
+}
+
+Json control_plane_json(const Report& report) {
+  if (!report.control_plane || !report.config.control_plane) return nullptr;
+  const ControlPlaneState& state = *report.control_plane;
+  const Explained error =
+      state.last_error.empty() ? Explained{} : explain_control_plane(state.last_error);
+  return {{"state", to_string(state.phase)},
+          {"address", state.address},
+          {"mesh", report.config.control_plane->mesh},
+          {"dataplane", report.config.control_plane->name},
+          {"since", time_text(state.since)},
+          {"since_s",
+           std::chrono::duration_cast<std::chrono::seconds>(report.now - state.since).count()},
+          {"last_error", error.message},
+          {"remedy", error.remedy},
+          {"received_at", time_text(state.received_at)},
+          {"received_s",
+           state.received_at
+               ? std::chrono::duration_cast<std::chrono::seconds>(report.now - *state.received_at)
+                     .count()
+               : 0},
+          {"from_disk", state.is_from_disk},
+          {"resources",
+           first_of(state.resources,
+                    [](const ResourceCount& count) {
+                      return Json{{"type", count.type},
+                                  {"served", count.served},
+                                  {"accepted", count.accepted},
+                                  {"rejected", count.rejected}};
+                    })},
+          {"rejected",
+           first_of(state.rejected,
+                    [](const RejectedResource& rejected) {
+                      return Json{{"type", rejected.type},
+                                  {"name", escape_peer_text(rejected.name)},
+                                  {"field", escape_peer_text(rejected.field)},
+                                  {"reason", escape_peer_text(rejected.reason)},
+                                  {"last_good", rejected.has_last_good}};
+                    })},
+          {"rejected_count", state.rejected.size()},
+          {"beyond_bounds", names_json(state.beyond_bounds)},
+          {"last_update", update_json(state.last_update)}};
+}
+
+}  // namespace mooring::app
