@@ -16,6 +16,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/archive.sh"
 # shellcheck source=packaging/openssl_recipe.sh
 . "$here/openssl_recipe.sh"
+# shellcheck source=packaging/curl_recipe.sh
+. "$here/curl_recipe.sh"
 
 # The hashes of the wheel, for the machines that build: PyPI may not give us anything else.
 readonly zig=0.17.1 glibc=2.17
@@ -28,6 +30,8 @@ openssl    openssl  trixie    3.5
 libuv      libuv1   trixie    1
 nghttp2    nghttp2  trixie    1
 protobuf   protobuf bookworm  3
+curl       curl     trixie    8
+yaml-cpp   yaml-cpp bookworm  0
 fmt        fmtlib   bookworm  9
 spdlog     spdlog   bookworm  1:1
 "
@@ -167,6 +171,14 @@ build_nghttp2() {
 build_protobuf() {  # the runtime alone: the everyday build's compiler generates
   with_cmake "$1" -Dprotobuf_BUILD_PROTOC_BINARIES=OFF -Dprotobuf_BUILD_LIBPROTOC=OFF -Dprotobuf_BUILD_TESTS=OFF -Dprotobuf_WITH_ZLIB=OFF
 }
+build_curl() {
+  local openssl
+  openssl=$(prefix_of openssl)
+  with_cmake "$1" -DOPENSSL_ROOT_DIR="$openssl" -DCMAKE_FIND_ROOT_PATH="$openssl" "${curl_options[@]}"
+  # shellcheck disable=SC2016  # pkg-config's own variable
+  sed -i 's/^Libs: .*/Libs: -L${libdir} -lcurl/; /^Requires/d' "$root$prefix/lib/pkgconfig/libcurl.pc"
+}
+build_yaml-cpp() { with_cmake "$1" -DYAML_CPP_BUILD_TESTS=OFF -DYAML_CPP_BUILD_TOOLS=OFF -DYAML_CPP_BUILD_CONTRIB=OFF -DYAML_BUILD_SHARED_LIBS=OFF; }
 build_fmt() { with_cmake "$1" -DFMT_TEST=OFF -DFMT_DOC=OFF; }
 build_spdlog() {
   with_cmake "$1" -DSPDLOG_FMT_EXTERNAL=ON -DSPDLOG_BUILD_EXAMPLE=OFF -DSPDLOG_BUILD_TESTS=OFF \
@@ -180,7 +192,7 @@ build_one() {  # NAME PACKAGE SERIES: adds its line to $built
   version=$(cat "$(pointer "$name" "$3")")
   source=$cache/source/$name-$version
   key=$({ declare -f "build_$name" with_cmake write_compiler shrink_connections
-          echo "$flags ${configure[*]} ${hardening_of[$arch]} $zig $glibc $built"; cat "$here/portable.cmake"; } | sha256sum | cut -c1-8)
+          echo "$flags ${configure[*]} ${curl_options[*]} ${hardening_of[$arch]} $zig $glibc $built"; cat "$here/portable.cmake"; } | sha256sum | cut -c1-8)
   prefix=$cache/portable/$arch/$name-$version-$key
   if [ ! -e "$prefix/dsc-sha256" ]; then
     local began=$SECONDS

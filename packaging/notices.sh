@@ -13,7 +13,7 @@ die() { echo "notices: $*" >&2; exit 1; }
 while read -r name version purl prefix; do
   case $purl in
     pkg:pypi/ziglang@*) texts=("$prefix"/ziglang/lib/libcxx/license* "$prefix"/ziglang/license*) ;;  # and compiler-rt
-    pkg:deb/*arch=source) texts=("$cache/source/$name-$version"/license*) ;;
+    pkg:deb/*arch=source) texts=("$cache/source/$name-$version"/{license,copying}*) ;;
     pkg:deb/debian/*) package=${purl#pkg:deb/debian/} texts=(/usr/share/doc/"${package%@*}"/copyright*) ;;
     *) die "no way to the licence of $name, $purl" ;;
   esac
@@ -21,6 +21,7 @@ while read -r name version purl prefix; do
   printf '\n======== %s %s\n' "$name" "$version"
   for text in "${texts[@]}"; do
     case $text in *-docs) continue ;; esac  # libuv's manual is not linked in
+    [ -f "$text" ] || continue  # a folder for the files that have other licences, which are not linked in
     echo
     cat "$text"
   done

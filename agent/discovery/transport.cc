@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/address.h"
+#include "core/base64.h"
 #include "net/socket.h"
 
 namespace mooring::discovery {
@@ -23,21 +24,6 @@ constexpr net::Keepalive kKeepalive{Milliseconds(10000), Milliseconds(10000)};
 
 Bytes bytes_of(std::string_view text) noexcept {
   return std::as_bytes(std::span(text));
-}
-
-std::string base64(std::string_view text) {
-  constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t at = 0; at < text.size(); at += 3) {
-    const std::size_t count = std::min<std::size_t>(3, text.size() - at);
-    unsigned group = 0;
-    for (std::size_t i = 0; i < 3; ++i)
-      group = group << 8U | (i < count ? static_cast<unsigned char>(text[at + i]) : 0U);
-    for (std::size_t i = 0; i < 4; ++i)
-      out += i <= count ? kDigits[group >> (18 - 6 * i) & 63U] : '=';
-  }
-  return out;
 }
 
 Result<UniqueFd> connect_to_path(const std::string& path) {
@@ -133,7 +119,7 @@ void Transport::begin_tunnel(const HttpProxy& proxy) {
   const std::string host = target_.address.to_string();
   std::string request = "CONNECT " + host + " HTTP/1.1\r\nHost: " + host + "\r\n";
   if (!proxy.credentials.empty())
-    request += "Proxy-Authorization: Basic " + base64(proxy.credentials) + "\r\n";
+    request += "Proxy-Authorization: Basic " + encode_base64(proxy.credentials) + "\r\n";
   stream_->write(bytes_of(request + "\r\n"));
 }
 

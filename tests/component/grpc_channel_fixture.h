@@ -1,15 +1,9 @@
 // A gRPC channel on a real loop, and tests/support/grpc_server.py as the process that it talks to.
 #pragma once
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -17,8 +11,7 @@
 
 #include "discovery/grpc_channel.h"
 #include "support/pki.h"
-
-extern char** environ;  // NOLINT(readability-redundant-declaration)
+#include "support/server_process.h"
 
 namespace mooring::discovery {
 
@@ -49,47 +42,10 @@ class Handler final : public GrpcHandler {
 };
 
 /// tests/support/grpc_server.py as a process.
-class Server {
+class Server : public test::ServerProcess {
  public:
-  Server(const std::string& mode, const std::string& folder, const std::string& address = "") {
-    std::array<int, 2> ends{};
-    EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-    std::string python = "/usr/bin/python3";
-    std::string script = MOORING_SOURCE_DIR "/tests/support/grpc_server.py";
-    std::array<std::string, 5> words{python, script, mode, folder, address};
-    std::array<char*, 6> argv{};
-    for (std::size_t i = 0; i < words.size() && !words[i].empty(); ++i)
-      argv[i] = words[i].data();
-    EXPECT_EQ(::posix_spawn(&pid_, python.c_str(), &actions, nullptr, argv.data(), environ), 0);
-    posix_spawn_file_actions_destroy(&actions);
-    ::close(ends[1]);
-    out_ = UniqueFd(ends[0]);
-    port_ = static_cast<std::uint16_t>(std::atoi(line().c_str()));
-  }
-  ~Server() {
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-  }
-  Server(const Server&) = delete;
-  Server& operator=(const Server&) = delete;
-
-  std::string line() const {
-    std::string text;
-    char c = 0;
-    while (::read(out_.get(), &c, 1) == 1 && c != '\n')
-      text += c;
-    return text;
-  }
-  std::uint16_t port() const { return port_; }
-  void freeze() const { ::kill(pid_, SIGSTOP); }
-
- private:
-  pid_t pid_ = -1;
-  UniqueFd out_;
-  std::uint16_t port_ = 0;
+  Server(const std::string& mode, const std::string& folder, const std::string& address = "")
+      : ServerProcess("grpc_server.py", {mode, folder, address}) {}
 };
 
 class GrpcChannelTest : public testing::Test {
