@@ -34,7 +34,7 @@ std::string describe_failure(tls::Failure failure, const tls::Session& session) 
 /// One connection, with TLS where `session` is set.
 class Canary::Attempt final : public net::TcpStream::Owner {
  public:
-  Attempt(Canary& all, std::size_t row, std::vector<tls::PeerMatcher> peers)
+  Attempt(Canary& all, std::size_t row, std::vector<identity::NameMatcher> peers)
       : all_(all), row_(row), peers_(std::move(peers)), stream_(all.loop_, all.pool_, *this) {}
 
   [[nodiscard]] Result<void> secure(const std::string& sni) {
@@ -84,7 +84,7 @@ class Canary::Attempt final : public net::TcpStream::Owner {
 
   Canary& all_;
   std::size_t row_;
-  std::vector<tls::PeerMatcher> peers_;
+  std::vector<identity::NameMatcher> peers_;
   std::unique_ptr<tls::Session> session_;
   net::TcpStream stream_;
   bool is_done_ = false;
@@ -131,7 +131,7 @@ void Canary::try_upstreams() {
         position == snapshot::kNoMatch)
       continue;
     const snapshot::Cluster& cluster = *snapshot_->clusters[position];
-    const std::vector<tls::PeerMatcher> peers = proxy::peer_matchers(cluster.expected_peers);
+    const std::vector<identity::NameMatcher> peers = proxy::peer_matchers(cluster.expected_peers);
     for (const SocketAddress& address :
          cluster.original_dst ? hosts_of(listener) : cluster.endpoints) {
       add(fmt::format("upstream {} at {}", cluster.name, address.to_string()),
@@ -155,7 +155,7 @@ void Canary::try_services() {
     if (listener.bind && listener.tls != snapshot::DownstreamTls::none && snapshot_->material) {
       add(fmt::format("{} at {}", name, listener.bind->to_string()),
           *listener.bind,
-          {{snapshot_->material->id(), false}},
+          {{.text = snapshot_->material->id()}},
           &no_sni);
     } else if (listener.tls != snapshot::DownstreamTls::none) {
       meet_ourselves(name);
@@ -173,7 +173,7 @@ void Canary::try_services() {
 
 void Canary::add(std::string target,
                  const SocketAddress& address,
-                 std::vector<tls::PeerMatcher> peers,
+                 std::vector<identity::NameMatcher> peers,
                  const std::string* sni) {
   if (attempts_.size() >= kMaxAttempts) {
     ++left_out_;
@@ -197,7 +197,7 @@ void Canary::add(std::string target,
 void Canary::meet_ourselves(const std::string& target) {
   results_.push_back({target, "this host has no identity that TLS can use"});
   if (!client_) return;
-  const std::vector<tls::PeerMatcher> expected{{snapshot_->material->id(), false}};
+  const std::vector<identity::NameMatcher> expected{{.text = snapshot_->material->id()}};
   tls::Context::ClientOptions options;
   options.expected_peers = expected;
   auto context = tls::Context::make(tls::Role::server,

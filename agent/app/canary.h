@@ -46,7 +46,7 @@ class Canary {
   void try_services();
   void add(std::string target,
            const SocketAddress& address,
-           std::vector<tls::PeerMatcher> peers,
+           std::vector<identity::NameMatcher> peers,
            const std::string* sni);
   void meet_ourselves(const std::string& target);
   void finish_if_done();

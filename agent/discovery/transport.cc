@@ -3,7 +3,9 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -15,6 +17,7 @@ namespace mooring::discovery {
 
 namespace {
 
+const std::array<std::string, 1> kProtocols{"h2"};  // gRPC is nothing without HTTP/2
 // Of one name. A control plane behind more is reached by its first ones.
 constexpr std::size_t kMaxAddresses = 8;
 // A proxy's answer to CONNECT.
@@ -144,7 +147,7 @@ void Transport::begin_tls() {
   phase_ = Phase::handshaking;
   const std::string& host = target_.address.host;
   tls::Context::ClientOptions options;
-  options.alpn = "h2";
+  options.alpn = kProtocols;
   options.host = host;
   if (!parse_ip(host)) options.sni = host;
   auto session = tls_->make_client(options);
@@ -162,7 +165,7 @@ bool Transport::take_step(const tls::Step& step) {
     return false;
   }
   if (step.handshake_done) {
-    if (session_->peer().alpn != "h2") {
+    if (session_->peer().alpn != kProtocols.front()) {
       fail_address("TLS: the server does not choose HTTP/2 (ALPN h2)");
       return false;
     }

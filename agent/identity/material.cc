@@ -85,14 +85,15 @@ Checked<void> check_key(const EVP_PKEY& key) {
   return {};
 }
 
-Checked<TrustBundle> read_bundle(const std::string& part, const std::string& pem) {
+Checked<TrustBundle> read_bundle(const std::string& part, const std::string& pem, bool of_domain) {
   auto certificates = read_certificates(part, pem, kMaxAnchors);
   if (!certificates) return fail(certificates.error());
   TrustBundle bundle;
   std::size_t number = 0;
   for (X509Ptr& certificate : *certificates) {
     ++number;
-    if (const auto signer = check_signer(*certificate, true); !signer) {
+    const auto signer = check_signer(*certificate, true);
+    if (of_domain && !signer) {
       return refuse(
           part,
           fmt::format("certificate {} cannot be a trust anchor: {}", number, signer.error().place));
@@ -112,7 +113,7 @@ Checked<TrustBundle> build_bundle(const std::string& trust_domain, const std::st
                   fmt::format("\"{}\" is no trust domain", trust_domain),
                   "lower-case letters, digits, '.', '-', '_'");
   }
-  auto bundle = read_bundle(part, pem);
+  auto bundle = read_bundle(part, pem, true);
   if (bundle) bundle->trust_domain = trust_domain;
   return bundle;
 }
@@ -240,7 +241,7 @@ Checked<TrustedPtr> build_trusted(const std::map<std::string, std::string>& bund
 
 Checked<TrustedPtr> build_trusted_any(const std::string& ca_pem) {
   prepare_library();
-  auto bundle = read_bundle("CA", ca_pem);
+  auto bundle = read_bundle("CA", ca_pem, false);
   if (!bundle) return fail(bundle.error());
   auto trusted = std::make_shared<Trusted>();
   trusted->any = std::move(*bundle);

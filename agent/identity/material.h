@@ -24,7 +24,7 @@ inline constexpr std::size_t kMaxAnchors = 256;
 /// Trust anchors of one trust domain, or, with an empty one, for whatever name a peer has.
 struct TrustBundle {
   std::string trust_domain;
-  std::vector<X509Ptr> anchors;           // CA certificates, each once
+  std::vector<X509Ptr> anchors;           // each once; a domain's are CA certificates
   std::vector<Fingerprint> fingerprints;  // of anchors, in the same order
 
   [[nodiscard]] bool contains(const Fingerprint& anchor) const noexcept;

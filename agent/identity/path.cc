@@ -35,7 +35,8 @@ void set_parameters(X509_STORE_CTX& context, Purpose purpose, std::optional<Wall
   X509_VERIFY_PARAM* parameters = X509_STORE_CTX_get0_param(&context);
   // An anchor of a SPIFFE bundle SHOULD be self-signed (X.509-SVID §6.1), so it need not be: an
   // intermediate in the bundle ends the path, as RFC 5280 §6.1.1 (d) has it and as go-spiffe and
-  // Envoy do it. Leaves cannot pass as anchors: a bundle holds CA certificates only.
+  // Envoy do it. Leaves cannot pass as anchors: a domain's bundle holds CA certificates only. (A
+  // plain CA text may hold a server's own certificate, which then stands for itself.)
   X509_VERIFY_PARAM_set_flags(parameters, X509_V_FLAG_PARTIAL_CHAIN);
   X509_VERIFY_PARAM_set_depth(parameters,
                               kMaxPathCertificates - 2);  // OpenSSL counts the intermediates
@@ -63,14 +64,14 @@ Errc code_of(int verify_error, int depth) noexcept {
   }
 }
 
-Result<VerifiedPath> facts(const STACK_OF(X509) * path) noexcept {
+Result<VerifiedPath> facts(const STACK_OF(X509) * path, bool of_svid) noexcept {
   const int count = sk_X509_num(path);
   VerifiedPath verified{{}, WallTime::min(), WallTime::max()};
   for (int i = 0; i < count; ++i) {
     X509& certificate = *sk_X509_value(path, i);
     const bool is_intermediate = i > 0 && i < count - 1;
     if (is_intermediate) {
-      if (const auto signer = check_signer(certificate, false); !signer) {
+      if (const auto signer = check_signer(certificate, !of_svid); !signer) {
         return fail(Errc::untrusted, signer.error().place, X509_V_ERR_INVALID_CA);
       }
     }
@@ -106,7 +107,7 @@ Result<VerifiedPath> verify_path(const TrustBundle& bundle,
     return fail(
         code_of(error, X509_STORE_CTX_get_error_depth(context.get())), "verify_path", error);
   }
-  return facts(X509_STORE_CTX_get0_chain(context.get()));
+  return facts(X509_STORE_CTX_get0_chain(context.get()), !bundle.trust_domain.empty());
 }
 
 }  // namespace mooring::identity

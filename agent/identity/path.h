@@ -21,9 +21,10 @@ struct VerifiedPath {
   WallTime not_after;   // earliest of the path
 };
 
-/// Builds and verifies a path. `untrusted` may be null and may hold the leaf itself; it is what the
-/// holder presented. `at` empty: validity periods are not looked at. Errors: untrusted, expired
-/// (also: not yet valid), bad_certificate; detail is X509_V_ERR_*.
+/// Builds and verifies a path. Between leaf and anchor of a trust domain's bundle, CA certificates
+/// need the key usage that X.509-SVID §4.3 asks for. `untrusted` may be null and may hold the leaf
+/// itself; it is what the holder presented. `at` empty: validity periods are not looked at. Errors:
+/// untrusted, expired (also: not yet valid), bad_certificate; detail is X509_V_ERR_*.
 [[nodiscard]] Result<VerifiedPath> verify_path(const TrustBundle& bundle,
                                                x509_st& leaf,
                                                stack_st_X509* untrusted,

@@ -55,14 +55,20 @@ Result<void> check_extended_key_usage(X509& leaf, Purpose purpose) noexcept {
   return {};
 }
 
-}  // namespace
-
-Result<SpiffeId> leaf_identity(x509_st& leaf, Purpose purpose) {
+Result<void> check_extensions(X509& leaf) noexcept {
   ERR_clear_error();
   // The first call parses and caches the extensions; a malformed one sets EXFLAG_INVALID.
   const std::uint32_t flags = X509_get_extension_flags(&leaf);
   if ((flags & EXFLAG_INVALID) != 0) return broken("malformed extension");
   if ((flags & EXFLAG_CRITICAL) != 0) return broken("unknown critical extension");
+  return {};
+}
+
+}  // namespace
+
+Result<SpiffeId> leaf_identity(x509_st& leaf, Purpose purpose) {
+  if (const auto sound = check_extensions(leaf); !sound) return fail(sound.error());
+  const std::uint32_t flags = X509_get_extension_flags(&leaf);
   if ((flags & EXFLAG_CA) != 0) return broken("a CA certificate where a leaf is needed");  // §5.2
   if ((flags & EXFLAG_KUSAGE) == 0) return broken("no key usage");                         // §4.3
   const std::uint32_t usage = X509_get_key_usage(&leaf);
@@ -74,13 +80,19 @@ Result<SpiffeId> leaf_identity(x509_st& leaf, Purpose purpose) {
   return only_uri(leaf);
 }
 
-Result<void> check_signer(x509_st& signer, bool is_anchor) {
+Result<Names> leaf_names(x509_st& leaf, Purpose purpose) {
+  if (const auto sound = check_extensions(leaf); !sound) return fail(sound.error());
+  if (const auto fits = check_extended_key_usage(leaf, purpose); !fits) return fail(fits.error());
+  return subject_alternative_names(leaf);
+}
+
+Result<void> check_signer(x509_st& signer, bool may_lack_key_usage) {
   ERR_clear_error();
   const std::uint32_t flags = X509_get_extension_flags(&signer);
   if ((flags & EXFLAG_INVALID) != 0) return broken("malformed extension in a CA certificate");
   if ((flags & EXFLAG_CA) == 0) return broken("not a CA certificate");  // §4.1
   if ((flags & EXFLAG_KUSAGE) == 0) {
-    if (is_anchor) return {};
+    if (may_lack_key_usage) return {};
     return broken("a CA certificate without key usage");  // §4.3
   }
   if ((X509_get_key_usage(&signer) & KU_KEY_CERT_SIGN) == 0)

@@ -157,7 +157,7 @@ class Conn final : public net::TcpStream::Owner {
   // was this connection's turn to handshake.
   std::unique_ptr<ByteQueue> early_;
   std::vector<SocketAddress> tried_;
-  std::vector<tls::PeerMatcher> expected_peers_;  // during the client handshake
+  std::vector<identity::NameMatcher> expected_peers_;  // during the client handshake
   int connect_error_ = 0;
 
   SocketAddress downstream_remote_;

@@ -4,18 +4,21 @@ namespace mooring::proxy {
 
 tls::Parameters tls_parameters(const config::Tls& config) {
   tls::Parameters parameters;
-  parameters.tls13_only = config.min_version == config::TlsVersion::tls13;
+  if (config.min_version == config::TlsVersion::tls13) parameters.min_version = tls::Version::tls13;
   parameters.ciphers = config.ciphers;
   parameters.groups = config.groups;
   parameters.resumption = config.resumption;
   return parameters;
 }
 
-std::vector<tls::PeerMatcher> peer_matchers(const std::vector<config::SpiffePattern>& patterns) {
-  std::vector<tls::PeerMatcher> matchers;
+std::vector<identity::NameMatcher> peer_matchers(
+    const std::vector<config::SpiffePattern>& patterns) {
+  std::vector<identity::NameMatcher> matchers;
   matchers.reserve(patterns.size());
   for (const auto& pattern : patterns)
-    matchers.push_back({pattern.text, pattern.is_prefix});
+    matchers.push_back({.kind = pattern.is_prefix ? identity::NameMatcher::Kind::prefix
+                                                  : identity::NameMatcher::Kind::exact,
+                        .text = pattern.text});
   return matchers;
 }
 

@@ -9,7 +9,7 @@
 namespace mooring::proxy {
 
 [[nodiscard]] tls::Parameters tls_parameters(const config::Tls& config);
-[[nodiscard]] std::vector<tls::PeerMatcher> peer_matchers(
+[[nodiscard]] std::vector<identity::NameMatcher> peer_matchers(
     const std::vector<config::SpiffePattern>& patterns);
 
 }  // namespace mooring::proxy

@@ -4,6 +4,10 @@
 #include <openssl/x509.h>
 
 #include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "tls/parameters.h"
 #include "tls/session_impl.h"
@@ -17,9 +21,6 @@ constexpr long kMaxChainBytes = 32L * 1024;
 // The CAs of a distribution, all of them, are a quarter of this.
 constexpr std::size_t kMaxCaBytes = std::size_t{1024} * 1024;
 constexpr std::size_t kMaxCas = kMaxCaBytes / 256;  // none is so short: the bytes are the bound
-constexpr unsigned char kSessionIdContext[] =
-    "mooring";  // constant: the ticket keys tell identities apart
-constexpr unsigned char kOfferedAlpn[] = {4, 'k', 'u', 'm', 'a'};
 
 SessionImpl& running(void* core) noexcept {
   return *static_cast<ContextCore*>(core)->scratch.running;
@@ -83,16 +84,31 @@ Result<void> set_own_certificate(SSL_CTX& context, const identity::Presented& ow
   return {};
 }
 
+/// A session of TLS 1.2 brings its cipher along: one that was made under other parameters is not
+/// taken. (The ticket keys tell materials apart.)
+identity::Fingerprint session_id_context(const Parameters& parameters) {
+  const std::string text = fmt::format("{} {} {} {}",
+                                       static_cast<int>(parameters.min_version),
+                                       static_cast<int>(parameters.max_version),
+                                       fmt::join(parameters.ciphers, ","),
+                                       fmt::join(parameters.groups, ","));
+  identity::Fingerprint hash{};
+  unsigned bytes = 0;
+  AGENT_CHECK(EVP_Digest(text.data(), text.size(), hash.data(), &bytes, EVP_sha256(), nullptr) ==
+                  1 &&
+              bytes == hash.size());
+  return hash;
+}
+
 void set_client(ContextCore& core) {
   SSL_CTX* context = core.ssl_ctx.get();
-  SSL_CTX_set_alpn_protos(context, kOfferedAlpn, sizeof kOfferedAlpn);
   // Sessions are kept by ClientSessions. With a cache of its own the library would also void a
   // session of TLS 1.3 when it has been used once.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   if (!core.resumption) SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
 }
 
-Result<void> set_server(ContextCore& core) {
+Result<void> set_server(ContextCore& core, const Parameters& parameters) {
   SSL_CTX* context = core.ssl_ctx.get();
   SSL_CTX_set_alpn_select_cb(context, on_client_alpn, &core);
   SSL_CTX_set_session_cache_mode(context,
@@ -102,10 +118,11 @@ Result<void> set_server(ContextCore& core) {
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
     return {};
   }
+  const identity::Fingerprint id_context = session_id_context(parameters);
+  static_assert(sizeof id_context <= SSL_MAX_SID_CTX_LENGTH);
   identity::TicketKeys keys = core.material->ticket_keys;
   const bool is_set =
-      SSL_CTX_set_session_id_context(context, kSessionIdContext, sizeof kSessionIdContext - 1) ==
-          1 &&
+      SSL_CTX_set_session_id_context(context, id_context.data(), id_context.size()) == 1 &&
       SSL_CTX_set_tlsext_ticket_keys(context, keys.data(), keys.size()) == 1 &&
       SSL_CTX_set_session_ticket_cb(context, on_ticket_made, on_ticket_read, &core) == 1;
   OPENSSL_cleanse(keys.data(), keys.size());
@@ -127,17 +144,19 @@ Result<SslCtxPtr> make_ssl_ctx(Role role, const Parameters& parameters) {
 
 Result<std::shared_ptr<ContextCore>> make_core(std::shared_ptr<ContextCore> core,
                                                const Parameters& parameters) {
-  core->resumption = parameters.resumption;
+  core->resumption = parameters.resumption && core->verifies_peer();
   auto made = make_ssl_ctx(core->role, parameters);
   if (!made) return fail(made.error());
   core->ssl_ctx = std::move(*made);
   SSL_CTX* context = core->ssl_ctx.get();
   SSL_CTX_set_cert_verify_callback(context, on_verify, core.get());
-  if (auto done = set_own_certificate(*context, *core->material->presented); !done)
-    return fail(done.error());
+  if (core->material->presented) {
+    if (auto done = set_own_certificate(*context, *core->material->presented); !done)
+      return fail(done.error());
+  }
   if (core->role == Role::client) {
     set_client(*core);
-  } else if (auto done = set_server(*core); !done) {
+  } else if (auto done = set_server(*core, parameters); !done) {
     return fail(done.error());
   }
   return core;
@@ -171,9 +190,9 @@ class ContextImpl final : public Context {
     AGENT_CHECK(core_->role == Role::client);
     return SessionImpl::make_client(core_, options);
   }
-  Result<std::unique_ptr<Session>> make_server() override {
+  Result<std::unique_ptr<Session>> make_server(const ServerOptions& options) override {
     AGENT_CHECK(core_->role == Role::server);
-    return SessionImpl::make_server(core_);
+    return SessionImpl::make_server(core_, options);
   }
 
  private:
@@ -198,7 +217,11 @@ Result<std::unique_ptr<Context>> Context::make(Role role,
                                                const Parameters& parameters,
                                                Scratch& scratch,
                                                const Clock& clock) {
-  AGENT_CHECK(material != nullptr && material->presented && material->trusted);
+  AGENT_CHECK(material != nullptr);
+  if (role == Role::server && !material->presented)
+    return fail(Errc::unsupported, "a server without certificate");
+  if (role == Role::server && !material->trusted)
+    return fail(Errc::unsupported, "a server that does not verify its clients");
   identity::prepare_library();
   AGENT_CHECK(OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr) == 1);
   ERR_clear_error();
@@ -207,6 +230,11 @@ Result<std::unique_ptr<Context>> Context::make(Role role,
   ERR_clear_error();
   if (!core) return fail(core.error());
   return std::make_unique<ContextImpl>(std::move(*core));
+}
+
+std::span<const std::string> Context::mesh_alpn() noexcept {
+  static const std::array<std::string, 1> offered{"kuma"};
+  return offered;
 }
 
 Result<std::unique_ptr<Context>> Context::make_by_host(std::string_view ca_pem,

@@ -21,6 +21,11 @@ struct ContextCore {
               Scratch& its_scratch,
               const Clock& its_clock);
 
+  [[nodiscard]] bool verifies_peer() const noexcept { return material && material->trusted; }
+  [[nodiscard]] WallTime own_not_after() const noexcept {
+    return material->presented ? material->presented->not_after : WallTime::max();
+  }
+
   Role role;
   identity::MaterialPtr material;
   Scratch::Impl& scratch;

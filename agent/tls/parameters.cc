@@ -87,8 +87,8 @@ Result<void> apply_parameters(SSL_CTX& context, const Parameters& parameters) {
   const auto groups = group_names(parameters.groups);
   if (!groups) return fail(groups.error());
   // A version without a cipher is not offered.
-  const bool with_tls12 = !parameters.tls13_only && !ciphers->tls12.empty();
-  const bool with_tls13 = !ciphers->tls13.empty();
+  const bool with_tls12 = parameters.min_version == Version::tls12 && !ciphers->tls12.empty();
+  const bool with_tls13 = parameters.max_version == Version::tls13 && !ciphers->tls13.empty();
   if (!with_tls12 && !with_tls13) return fail(Errc::unsupported, "no cipher for the version");
   SSL_CTX_set_security_level(&context, kSecurityLevel);
   const bool is_applied =

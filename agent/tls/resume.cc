@@ -1,17 +1,15 @@
 #include "tls/resume.h"
 
 #include <cstring>
-#include <vector>
-
-#include "core/spiffe_text.h"
+#include <string>
 
 namespace mooring::tls {
 
 namespace {
 
-// Layout: this, then the SPIFFE ID. Times are ticks of WallTime: whoever reads a ticket is of the
-// process that wrote it.
-constexpr std::uint8_t kVersion = 1;
+// Layout: this, then the names as they are packed. Times are ticks of WallTime: whoever reads a
+// ticket is of the process that wrote it.
+constexpr std::uint8_t kVersion = 2;
 struct Fixed {
   std::uint8_t version = kVersion;
   identity::Fingerprint anchor{};
@@ -38,30 +36,31 @@ WallTime to_time(const std::array<std::uint8_t, sizeof(std::int64_t)>& bytes) no
 bool put_facts(SSL_SESSION& session, const ResumeFacts& facts) {
   const Fixed fixed{
       kVersion, facts.peer->anchor, to_bytes(facts.peer->not_after), to_bytes(facts.until)};
-  std::array<char, sizeof fixed + kMaxSpiffeIdBytes> bytes{};
-  const std::string& id = facts.peer->spiffe_id;
-  AGENT_CHECK(id.size() <= kMaxSpiffeIdBytes);
+  const std::string& names = facts.peer->names.packed();
+  if (names.size() > kMaxTicketNames) return false;
+  std::string bytes(sizeof fixed, '\0');
   std::memcpy(bytes.data(), &fixed, sizeof fixed);
-  std::memcpy(bytes.data() + sizeof fixed, id.data(), id.size());
-  return SSL_SESSION_set1_ticket_appdata(&session, bytes.data(), sizeof fixed + id.size()) == 1;
+  bytes += names;
+  return SSL_SESSION_set1_ticket_appdata(&session, bytes.data(), bytes.size()) == 1;
 }
 
 std::optional<ResumeFacts> get_facts(SSL_SESSION& session) {
   void* data = nullptr;
   std::size_t bytes = 0;
   Fixed fixed;
-  if (SSL_SESSION_get0_ticket_appdata(&session, &data, &bytes) != 1 || bytes <= sizeof fixed)
+  if (SSL_SESSION_get0_ticket_appdata(&session, &data, &bytes) != 1 || bytes < sizeof fixed)
     return std::nullopt;
   std::memcpy(&fixed, data, sizeof fixed);
   if (fixed.version != kVersion) return std::nullopt;
-  PeerFacts peer{std::string(static_cast<const char*>(data) + sizeof fixed, bytes - sizeof fixed),
-                 fixed.anchor,
-                 to_time(fixed.not_after)};
+  auto names = identity::Names::unpack(
+      {static_cast<const char*>(data) + sizeof fixed, bytes - sizeof fixed});
+  if (!names) return std::nullopt;
+  PeerFacts peer{std::move(*names), fixed.anchor, to_time(fixed.not_after)};
   return ResumeFacts{std::make_shared<const PeerFacts>(std::move(peer)), to_time(fixed.until)};
 }
 
 bool may_resume(const ResumeFacts& facts, const identity::Trusted& trusted, WallTime now) {
-  return now < facts.until && trusted.contains(facts.peer->spiffe_id, facts.peer->anchor);
+  return now < facts.until && trusted.contains(facts.peer->names.spiffe_id(), facts.peer->anchor);
 }
 
 std::shared_ptr<ResumeSlot> ClientSessions::slot(std::string_view key) {

@@ -26,7 +26,11 @@ struct ResumeFacts {
   WallTime until;
 };
 
-/// Stores the facts in the session.
+/// Names that a ticket carries at most, in packed bytes: 40 tags of a Kuma 2.14 service. A peer
+/// with more is not resumed.
+inline constexpr std::size_t kMaxTicketNames = std::size_t{4} * 1024;
+
+/// Stores the facts in the session. False: they are too large, and the session has none.
 [[nodiscard]] bool put_facts(SSL_SESSION& session, const ResumeFacts& facts);
 [[nodiscard]] std::optional<ResumeFacts> get_facts(SSL_SESSION& session);
 

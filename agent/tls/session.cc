@@ -6,7 +6,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/spiffe_text.h"
+#include <fmt/format.h>
+
 #include "tls/by_host.h"
 #include "tls/session_impl.h"
 
@@ -19,14 +20,31 @@ constexpr std::byte kHandshakeRecord{SSL3_RT_HANDSHAKE};
 // for the rest.
 constexpr std::size_t kMaxHandshakeBytes = std::size_t{64} * 1024;
 
-bool matches(const PeerMatcher& matcher, std::string_view id) noexcept {
-  return matcher.is_prefix ? id.starts_with(matcher.text) : id == matcher.text;
+constexpr std::size_t kMaxAlpnBytes = 1024;
+
+Result<void> set_sni(SSL& ssl, std::string_view sni) {
+  if (sni.empty()) return {};
+  std::string name(sni);
+  if (SSL_ctrl(&ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, name.data()) != 1)
+    return fail(Errc::bad_input, "SNI");
+  return {};
 }
 
-bool is_expected(std::span<const PeerMatcher> expected, std::string_view id) noexcept {
-  if (expected.empty()) return true;
-  return std::any_of(
-      expected.begin(), expected.end(), [&](const PeerMatcher& m) { return matches(m, id); });
+/// As it is in a ClientHello (RFC 7301 §3.1).
+Result<std::string> encode_alpn(std::span<const std::string> protocols) {
+  std::string list;
+  for (const std::string& protocol : protocols) {
+    if (protocol.empty() || protocol.size() > 255) return fail(Errc::bad_input, "ALPN");
+    list.append(1, static_cast<char>(protocol.size())).append(protocol);
+  }
+  if (list.size() > kMaxAlpnBytes) return fail(Errc::bad_input, "ALPN");
+  return list;
+}
+
+/// The endpoint, and what a server may have answered by. (Lengths keep the parts apart.)
+std::string slot_key(const Context::ClientOptions& options, std::string_view alpn) {
+  return fmt::format(
+      "{}|{}|{}{}{}", options.sni.size(), alpn.size(), options.sni, alpn, options.resume_key);
 }
 
 Failure failure_of(unsigned long error) noexcept {
@@ -86,39 +104,34 @@ class SessionImpl::Running {
   Scratch::Impl& scratch_;
 };
 
-Result<std::unique_ptr<Session>> SessionImpl::make_server(std::shared_ptr<ContextCore> core) {
+Result<std::unique_ptr<Session>> SessionImpl::make_server(std::shared_ptr<ContextCore> core,
+                                                          const Context::ServerOptions& options) {
   SslPtr ssl(SSL_new(core->ssl_ctx.get()));
   if (!ssl) return fail(Errc::exhausted, "SSL_new");
   SSL_set_accept_state(ssl.get());
-  return std::make_unique<SessionImpl>(std::move(core), std::move(ssl));
+  auto session = std::make_unique<SessionImpl>(std::move(core), std::move(ssl));
+  session->expected_peers_ = options.expected_peers;
+  return session;
 }
 
 Result<std::unique_ptr<Session>> SessionImpl::make_client(std::shared_ptr<ContextCore> core,
                                                           const Context::ClientOptions& options) {
+  if (!core->verifies_peer() && !options.expected_peers.empty())
+    return fail(Errc::bad_input, "names of a peer that is not verified");
+  const auto alpn = encode_alpn(options.alpn);
+  if (!alpn) return fail(alpn.error());
   SslPtr ssl(SSL_new(core->ssl_ctx.get()));
   if (!ssl) return fail(Errc::exhausted, "SSL_new");
   SSL_set_connect_state(ssl.get());
-  if (!options.sni.empty()) {
-    std::string name(options.sni);
-    if (SSL_ctrl(ssl.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, name.data()) !=
-        1) {
-      return fail(Errc::bad_input, "SNI");
-    }
-  }
+  if (auto done = set_sni(*ssl, options.sni); !done) return fail(done.error());
   if (core->is_by_host && !expect_host(*ssl, options.host)) return fail(Errc::bad_input, "host");
-  if (core->is_by_host || options.alpn != "kuma") {  // which the context offers
-    if (options.alpn.size() > 255) return fail(Errc::too_large, "ALPN");
-    std::string protocol;
-    if (!options.alpn.empty())
-      protocol.append(1, static_cast<char>(options.alpn.size())).append(options.alpn);
-    SSL_set_alpn_protos(ssl.get(),
-                        reinterpret_cast<const unsigned char*>(protocol.data()),
-                        static_cast<unsigned>(protocol.size()));
-  }
+  SSL_set_alpn_protos(ssl.get(),
+                      reinterpret_cast<const unsigned char*>(alpn->data()),
+                      static_cast<unsigned>(alpn->size()));
   auto session = std::make_unique<SessionImpl>(std::move(core), std::move(ssl));
   session->expected_peers_ = options.expected_peers;
   if (!options.resume_key.empty() && session->core_->resumption) {
-    session->slot_ = session->core_->sessions.slot(options.resume_key);
+    session->slot_ = session->core_->sessions.slot(slot_key(options, *alpn));
   }
   return session;
 }
@@ -141,8 +154,7 @@ Step SessionImpl::start() {
   Step step;
   if (is_server()) return step;
   const Running running(*this, {});
-  if (slot_ && slot_->session &&
-      may_resume(slot_->facts, *core_->material->trusted, core_->clock.wall())) {
+  if (slot_ && slot_->session && may_resume_now(slot_->facts)) {
     SSL_set_session(ssl_.get(), slot_->session.get());
     seen_session_ = slot_->session.get();
   }
@@ -221,13 +233,9 @@ void SessionImpl::complete(Step& step) {
     return fail_session(Failure::protocol, "TLS 1.2 without extended master secret");
   }
   peer_.resumed = SSL_session_reused(ssl_.get()) == 1;
-  if (core_->is_by_host) {
-    adopt_alpn();
-  } else if (!adopt_peer()) {
+  if (core_->is_by_host) adopt_alpn();
+  if (core_->verifies_peer() && !adopt_peer())
     return fail_session(Failure::protocol, "a session without facts about its peer");
-  } else if (!is_expected(expected_peers_, peer_.spiffe_id)) {
-    return fail_session(Failure::unexpected_peer, "not an identity that is expected here");
-  }
   peer_.version = SSL_get_version(ssl_.get());
   peer_.cipher = SSL_CIPHER_standard_name(SSL_get_current_cipher(ssl_.get()));
   if (const char* sni = SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name)) peer_.sni = sni;
@@ -247,14 +255,13 @@ bool SessionImpl::adopt_peer() {
   if (peer_.resumed) {
     // The session that libssl resumed is what counts, not the last ticket that it looked at.
     const auto resumed = get_facts(*SSL_get_session(ssl_.get()));
-    if (!resumed || !may_resume(*resumed, *core_->material->trusted, core_->clock.wall()))
-      return false;
+    if (!resumed || !may_resume_now(*resumed)) return false;
     facts_ = resumed->peer;
     resume_until_ = resumed->until;
   }
   if (!facts_) return false;
-  peer_.spiffe_id = facts_->spiffe_id;
-  peer_.trust_domain = spiffe_trust_domain(facts_->spiffe_id);
+  peer_.spiffe_id = facts_->names.spiffe_id();
+  peer_.names = {facts_, &facts_->names};
   peer_.trust_anchor = facts_->anchor;
   peer_.not_after = facts_->not_after;
   return true;
@@ -337,12 +344,21 @@ std::string SessionImpl::failure_text() const {
   return reason == nullptr ? "unknown reason" : reason;
 }
 
+bool SessionImpl::may_resume_now(const ResumeFacts& facts) const {
+  return may_resume(facts, *core_->material->trusted, core_->clock.wall()) &&
+         identity::is_expected(expected_peers_, facts.peer->names);
+}
+
 bool SessionImpl::on_verify(X509_STORE_CTX& store) {
+  if (!core_->verifies_peer()) {
+    X509_STORE_CTX_set_error(&store, X509_V_OK);
+    return true;
+  }
   const WallTime now = core_->clock.wall();
   STACK_OF(X509)* presented = X509_STORE_CTX_get0_untrusted(&store);
   auto verified = core_->verifier.verify(presented, now, core_->scratch);
-  if (verified && !is_expected(expected_peers_, (*verified)->spiffe_id)) {
-    peer_.spiffe_id = (*verified)->spiffe_id;  // whom we met instead, for the log
+  if (verified && !identity::is_expected(expected_peers_, (*verified)->names)) {
+    peer_.spiffe_id = (*verified)->names.spiffe_id();  // whom we met instead, for the log
     verified = tl::unexpected<Rejection>(Rejection{Failure::unexpected_peer,
                                                    X509_V_ERR_CERT_REJECTED,
                                                    "not an identity that is expected here"});
@@ -354,8 +370,7 @@ bool SessionImpl::on_verify(X509_STORE_CTX& store) {
     return false;
   }
   facts_ = std::move(*verified);
-  resume_until_ =
-      std::min({now + kMaxResumption, facts_->not_after, core_->material->presented->not_after});
+  resume_until_ = std::min({now + kMaxResumption, facts_->not_after, core_->own_not_after()});
   X509_STORE_CTX_set_cert(&store, sk_X509_value(presented, 0));
   X509_STORE_CTX_set_error(&store, X509_V_OK);
   return true;
@@ -369,7 +384,8 @@ void SessionImpl::on_client_alpn(std::string_view offered) {
 
 bool SessionImpl::on_ticket_made() {
   SSL_SESSION* session = SSL_get_session(ssl_.get());
-  if (!facts_ || !put_facts(*session, {facts_, resume_until_})) return false;
+  // Without facts nobody takes it: this handshake goes on, the next is a full one.
+  if (!facts_ || !put_facts(*session, {facts_, resume_until_})) return true;
   const auto left =
       std::chrono::duration_cast<std::chrono::seconds>(resume_until_ - core_->clock.wall()).count();
   SSL_SESSION_set_timeout(session, static_cast<long>(std::max<std::int64_t>(left, 1)));
@@ -378,7 +394,7 @@ bool SessionImpl::on_ticket_made() {
 
 bool SessionImpl::on_ticket_read(SSL_SESSION& session) {
   const auto facts = get_facts(session);
-  return facts && may_resume(*facts, *core_->material->trusted, core_->clock.wall());
+  return facts && may_resume_now(*facts);
 }
 
 }  // namespace mooring::tls

@@ -16,19 +16,15 @@
 #include "core/clock.h"
 #include "core/result.h"
 #include "identity/material.h"
+#include "identity/name_matcher.h"
 
 namespace mooring::tls {
 
-/// Whom we accept as the peer. Exact IDs and prefixes ("spiffe://td/team/").
-struct PeerMatcher {
-  std::string text;
-  bool is_prefix = false;
-
-  friend bool operator==(const PeerMatcher&, const PeerMatcher&) = default;
-};
+enum class Version : std::uint8_t { tls12, tls13 };
 
 struct Parameters {
-  bool tls13_only = false;
+  Version min_version = Version::tls12;
+  Version max_version = Version::tls13;
   std::vector<std::string> ciphers = {};  // IANA names; empty: AES-128-GCM, AES-256-GCM, CHACHA20
   std::vector<std::string> groups = {};   // X25519, P-256, P-384, P-521; empty: the first two
   bool resumption = true;
@@ -53,8 +49,11 @@ enum class Failure : std::uint8_t {
 
 /// Facts after the handshake.
 struct PeerInfo {
-  std::string spiffe_id;
-  std::string trust_domain;
+  std::string spiffe_id;  // empty: the peer has none, or several
+  /// The peer's verified names, shared by its connections. Where the trust domain picks the bundle
+  /// this is the SPIFFE ID alone: a domain's CA speaks for no other kind of name. Null: the peer
+  /// was not verified, or it is known by host.
+  std::shared_ptr<const identity::Names> names;
   identity::Fingerprint trust_anchor{};  // that ended the verified path
   WallTime not_after;                    // of the peer's chain
   const char* version = "";              // "TLSv1.3"; static storage
@@ -92,9 +91,16 @@ class Session;
 /// One SSL_CTX for one material, role and parameter set; belongs to one worker. A client context
 /// also keeps the sessions to resume, per endpoint key, bounded. Sessions may outlive the context
 /// that made them.
+///
+/// A session is resumed only where a full handshake would be accepted now: under the material and
+/// parameters that it was made with, for the same endpoint, server name and protocols, by a peer
+/// whose names are expected. That of a peer which is not verified is not kept.
 class Context {
  public:
-  /// Fails with unsupported for a cipher or group name, bad_certificate for material that the
+  /// A client may do without what it presents (it then has no certificate) or without trust (the
+  /// server is then not verified). A server may not: it always has a certificate, and always asks
+  /// for one that it can verify. Fails with unsupported for a cipher or group name, for versions
+  /// that leave none, and for a server without either half; bad_certificate for material that the
   /// library refuses.
   [[nodiscard]] static Result<std::unique_ptr<Context>> make(Role role,
                                                              identity::MaterialPtr material,
@@ -110,18 +116,30 @@ class Context {
   virtual ~Context() = default;
 
   struct ClientOptions {
-    std::string_view sni = {};       // empty: none
-    std::string_view alpn = "kuma";  // offered; empty: none
-    /// Outlives the handshake. Empty: any peer of a trusted domain.
-    std::span<const PeerMatcher> expected_peers = {};
+    std::string_view sni = {};  // empty: none
+    /// Offered, in this order; each of 1 to 255 bytes, 1 KiB in all. Empty: none.
+    std::span<const std::string> alpn = mesh_alpn();
+    /// Outlives the handshake. Empty: any peer that is trusted.
+    std::span<const identity::NameMatcher> expected_peers = {};
     /// Cluster and endpoint: sessions are kept under it. Empty: none is kept.
     std::string_view resume_key = {};
     /// make_by_host(): the DNS name or IP address that the server's certificate must have.
     std::string_view host = {};
   };
+  struct ServerOptions {
+    /// Outlives the handshake. Empty: any peer that is trusted.
+    std::span<const identity::NameMatcher> expected_peers = {};
+  };
+  /// Fails with bad_input for a server name, host or protocol that cannot be one, and for peers
+  /// that are expected but not verified.
   [[nodiscard]] virtual Result<std::unique_ptr<Session>> make_client(
       const ClientOptions& options) = 0;
-  [[nodiscard]] virtual Result<std::unique_ptr<Session>> make_server() = 0;
+  [[nodiscard]] virtual Result<std::unique_ptr<Session>> make_server(
+      const ServerOptions& options) = 0;
+  [[nodiscard]] Result<std::unique_ptr<Session>> make_server() { return make_server({}); }
+
+  /// "kuma": what the clients of a mesh offer, and its servers do not select.
+  [[nodiscard]] static std::span<const std::string> mesh_alpn() noexcept;
 };
 
 /// What a step of a session yields. `to_peer` and `plain` point into the worker's Scratch.

@@ -13,7 +13,8 @@ class SessionImpl final : public Session {
  public:
   static Result<std::unique_ptr<Session>> make_client(std::shared_ptr<ContextCore> core,
                                                       const Context::ClientOptions& options);
-  static Result<std::unique_ptr<Session>> make_server(std::shared_ptr<ContextCore> core);
+  static Result<std::unique_ptr<Session>> make_server(std::shared_ptr<ContextCore> core,
+                                                      const Context::ServerOptions& options);
   SessionImpl(std::shared_ptr<ContextCore> core, SslPtr ssl) noexcept;
   ~SessionImpl() override;
   SessionImpl(const SessionImpl&) = delete;
@@ -42,6 +43,7 @@ class SessionImpl final : public Session {
   void handshake(Step& step);
   void complete(Step& step);
   bool adopt_peer();
+  bool may_resume_now(const ResumeFacts& facts) const;
   void adopt_alpn();
   void read(Step& step);
   void keep_session();
@@ -54,9 +56,9 @@ class SessionImpl final : public Session {
   std::shared_ptr<ResumeSlot> slot_;  // client with a resume_key
   PeerFactsPtr facts_;                // from verification, or from the session that was resumed
   WallTime resume_until_;             // goes with facts_
-  const SSL_SESSION* seen_session_ = nullptr;    // only compared: a ticket comes with a new one
-  std::span<const PeerMatcher> expected_peers_;  // the caller's, during the handshake
-  Bytes unread_;                                 // the caller's, while the last step said `more`
+  const SSL_SESSION* seen_session_ = nullptr;  // only compared: a ticket comes with a new one
+  std::span<const identity::NameMatcher> expected_peers_;  // the caller's, during the handshake
+  Bytes unread_;  // the caller's, while the last step said `more`
   std::size_t handshake_bytes_ = 0;
   Phase phase_ = Phase::handshaking;
   bool is_peer_closed_ = false;

@@ -107,24 +107,33 @@ const PeerVerifier::Known* PeerVerifier::find(const identity::Fingerprint& hash,
 tl::expected<PeerVerifier::Known, Rejection> PeerVerifier::verify_anew(STACK_OF(X509) * presented,
                                                                        WallTime now) const {
   X509* leaf = sk_X509_value(presented, 0);
-  auto id = identity::leaf_identity(*leaf, purpose_);
-  if (!id) return reject(id.error());
-  // The trust domain picks the bundle: no domain's CA can speak for another's names.
-  const auto bundle = trusted_->bundles.find(id->trust_domain());
-  if (bundle == trusted_->bundles.end()) {
-    return reject(Failure::untrusted,
-                  X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
-                  "no bundle for its trust domain");
+  const identity::TrustBundle* bundle = trusted_->any ? &*trusted_->any : nullptr;
+  Result<identity::Names> names;
+  if (bundle != nullptr) {
+    names = identity::leaf_names(*leaf, purpose_);
+    if (!names) return reject(names.error());
+  } else {
+    const auto id = identity::leaf_identity(*leaf, purpose_);
+    if (!id) return reject(id.error());
+    // The trust domain picks the bundle: no domain's CA can speak for another's names.
+    const auto found = trusted_->bundles.find(id->trust_domain());
+    if (found == trusted_->bundles.end()) {
+      return reject(Failure::untrusted,
+                    X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+                    "no bundle for its trust domain");
+    }
+    bundle = &found->second;
+    names->add(identity::NameType::uri, id->text());
   }
-  const auto path = identity::verify_path(bundle->second, *leaf, presented, purpose_, now);
+  const auto path = identity::verify_path(*bundle, *leaf, presented, purpose_, now);
   if (!path) return reject(path.error());
   X509_up_ref(leaf);
-  return Known{
-      {},
-      identity::X509Ptr(leaf),
-      std::make_shared<const PeerFacts>(PeerFacts{id->text(), path->anchor, path->not_after}),
-      path->not_before,
-      path->not_after};
+  return Known{{},
+               identity::X509Ptr(leaf),
+               std::make_shared<const PeerFacts>(
+                   PeerFacts{std::move(*names), path->anchor, path->not_after}),
+               path->not_before,
+               path->not_after};
 }
 
 const PeerVerifier::Known& PeerVerifier::remember(Known known) {

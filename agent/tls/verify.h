@@ -17,7 +17,7 @@ namespace mooring::tls {
 
 /// What verification established about a peer; shared by its connections of one worker.
 struct PeerFacts {
-  std::string spiffe_id;
+  identity::Names names;  // see PeerInfo
   identity::Fingerprint anchor{};
   WallTime not_after;  // of the peer's path
 };

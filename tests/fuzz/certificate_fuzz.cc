@@ -25,6 +25,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const auto purpose : {identity::Purpose::client, identity::Purpose::server}) {
     const auto id = identity::leaf_identity(*leaf, purpose);
     if (id) AGENT_CHECK(!id->path().empty());
+    const auto names = identity::leaf_names(*leaf, purpose);
+    if (id && names) AGENT_CHECK(names->spiffe_id() == id->text());
+    if (names) AGENT_CHECK(identity::Names::unpack(names->packed()).has_value());
     // Nothing that the fuzzer writes is signed by a key that it does not have.
     AGENT_CHECK(!identity::verify_path(bundle, *leaf, nullptr, purpose, std::nullopt));
   }

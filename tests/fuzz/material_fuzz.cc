@@ -24,5 +24,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (text.key_pem.empty()) text.key_pem = sound_key;
   const auto built = identity::build_material(text);
   if (!built) AGENT_CHECK(!built.error().message.empty());
+  // What makes a whole makes its halves.
+  const auto presented = identity::build_presented(text.svid_pem, text.key_pem);
+  const auto trusted = identity::build_trusted_any(text.bundle_pems["mesh.test"]);
+  AGENT_CHECK(!built || (presented && trusted));
   return 0;
 }

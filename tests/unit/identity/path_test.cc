@@ -21,8 +21,9 @@ struct StackFree {
 Result<VerifiedPath> verify(const std::string& anchors,
                             const std::string& chain_pem,
                             Purpose purpose = Purpose::both,
-                            std::optional<WallTime> at = std::chrono::system_clock::now()) {
-  TrustBundle bundle{"mesh.test", *parse_certificates(anchors, 100), {}};
+                            std::optional<WallTime> at = std::chrono::system_clock::now(),
+                            const char* trust_domain = "mesh.test") {
+  TrustBundle bundle{trust_domain, *parse_certificates(anchors, 100), {}};
   auto chain = *parse_certificates(chain_pem, 100);
   const std::unique_ptr<STACK_OF(X509), StackFree> untrusted(sk_X509_new_null());
   for (const X509Ptr& certificate : chain)
@@ -119,6 +120,29 @@ TEST(VerifyPath, RefusesIntermediatesWithoutTheRightToSign) {
   const auto without = verify(root.cert_pem(), root.intermediate(options).issue(kWeb).cert_pem);
   ASSERT_EQ(refusal(without), Errc::untrusted);
   EXPECT_STREQ(without.error().place, "a CA certificate without key usage");
+}
+
+TEST(VerifyPath, AsksAPlainCasIntermediatesForLess) {
+  const auto now = std::chrono::system_clock::now();
+  const TestCa root("mesh.test");
+  auto options = ca_options("site");
+  options.key_usage = "";
+  const std::string chain = root.intermediate(options).issue(kWeb).cert_pem;
+  EXPECT_FALSE(verify(root.cert_pem(), chain, Purpose::both, now));
+  EXPECT_TRUE(verify(root.cert_pem(), chain, Purpose::both, now, ""));
+  options.basic_constraints = "critical,CA:FALSE";
+  EXPECT_FALSE(verify(
+      root.cert_pem(), root.intermediate(options).issue(kWeb).cert_pem, Purpose::both, now, ""));
+}
+
+TEST(VerifyPath, LetsAServersOwnCertificateStandForItself) {
+  auto options = ca_options("host.test");
+  options.basic_constraints = "critical,CA:FALSE";
+  options.key_usage = "critical,digitalSignature";
+  const TestCa self("self", options);
+  const auto now = std::chrono::system_clock::now();
+  EXPECT_TRUE(verify(self.cert_pem(), self.cert_pem(), Purpose::server, now, ""));
+  EXPECT_FALSE(verify(TestCa("self").cert_pem(), self.cert_pem(), Purpose::server, now, ""));
 }
 
 TEST(VerifyPath, LooksAtEveryCertificatesPeriod) {

@@ -66,8 +66,10 @@ TEST_F(InspectClientHello, KnowsOurOwn) {
 
 TEST_F(InspectClientHello, NeverTakesAnApplicationsTlsForOurs) {
   for (const char* protocol : {"", "h2", "http/1.1", "postgresql", "kum", "kuma2", "KUMA"}) {
-    const ClientHello seen = inspect_client_hello(
-        bytes_of(hello({.sni = "kuma", .alpn = protocol, .expected_peers = {}, .resume_key = ""})));
+    std::vector<std::string> offered;
+    if (*protocol != '\0') offered.emplace_back(protocol);
+    const ClientHello seen =
+        inspect_client_hello(bytes_of(hello({.sni = "kuma", .alpn = offered})));
     EXPECT_EQ(seen.kind, FirstBytes::client_hello);
     EXPECT_FALSE(seen.is_mesh) << protocol;
     EXPECT_EQ(seen.has_alpn, *protocol != '\0');

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "support/fake_clock.h"
 #include "support/pki.h"
@@ -36,10 +37,11 @@ class TlsFixture : public ::testing::Test {
     server(ca_.material(kDb), parameters);
   }
   /// A pair whose client has sent its first bytes.
-  TlsPair connect(const tls::Context::ClientOptions& options) {
+  TlsPair connect(const tls::Context::ClientOptions& options,
+                  const tls::Context::ServerOptions& of_server = {}) {
     TlsPair pair;
     auto made_client = client_->make_client(options);
-    auto made_server = server_->make_server();
+    auto made_server = server_->make_server(of_server);
     EXPECT_TRUE(made_client.has_value() && made_server.has_value());
     pair.client.session = std::move(*made_client);
     pair.server.session = std::move(*made_server);
@@ -55,6 +57,14 @@ class TlsFixture : public ::testing::Test {
   std::unique_ptr<tls::Context> client_;
   std::unique_ptr<tls::Context> server_;
 };
+
+inline std::vector<std::string> texts(const std::shared_ptr<const identity::Names>& names) {
+  std::vector<std::string> list;
+  if (names == nullptr) return list;
+  for (const identity::Name name : *names)
+    list.emplace_back(name.text);
+  return list;
+}
 
 inline tls::Parameters tls12() {
   tls::Parameters parameters;

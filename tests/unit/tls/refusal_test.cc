@@ -1,8 +1,8 @@
 // Every way in which a handshake fails, and what is said about it.
 #include <gtest/gtest.h>
 
+#include "support/raw_peer.h"
 #include "unit/tls/fixture.h"
-#include "unit/tls/raw_peer.h"
 
 namespace mooring::tls {
 namespace {
@@ -168,14 +168,15 @@ TEST_F(Refusal, IdentitiesThatBreakTheSvidRules) {
 
 TEST_F(Refusal, APeerOtherThanTheExpectedOne) {
   both();
-  const std::vector<PeerMatcher> other{{"spiffe://mesh.test/cache", false},
-                                       {"spiffe://mesh.test/db/", true}};
+  constexpr auto kPrefix = identity::NameMatcher::Kind::prefix;
+  const std::vector<identity::NameMatcher> other{
+      {.text = "spiffe://mesh.test/cache"}, {.kind = kPrefix, .text = "spiffe://mesh.test/db/"}};
   TlsPair pair = connect({.sni = "", .expected_peers = other, .resume_key = ""});
   EXPECT_FALSE(pair.run());
   EXPECT_EQ(pair.client.failure, Failure::unexpected_peer);
   EXPECT_EQ(pair.server.failure, Failure::peer_alert);
-  const std::vector<PeerMatcher> right{{"spiffe://mesh.test/cache", false},
-                                       {"spiffe://mesh.test/d", true}};
+  const std::vector<identity::NameMatcher> right{{.text = "spiffe://mesh.test/cache"},
+                                                 {.kind = kPrefix, .text = "spiffe://mesh.test/d"}};
   pair = connect({.sni = "", .expected_peers = right, .resume_key = ""});
   EXPECT_TRUE(pair.run());
 }
@@ -195,7 +196,7 @@ TEST_F(Refusal, ReachesTheClientAsAnAlert) {
 
 TEST_F(Refusal, AVersionBelowTheLeast) {
   client(ca_.material(test::kWeb), test::tls12());
-  server(ca_.material(test::kDb), {.tls13_only = true});
+  server(ca_.material(test::kDb), {.min_version = Version::tls13});
   TlsPair pair = connect();
   EXPECT_FALSE(pair.run());
   EXPECT_EQ(pair.server.failure, Failure::protocol);
@@ -263,7 +264,12 @@ TEST_F(Refusal, NamesOfCiphersAndGroupsThatWeDoNotHave) {
   };
   EXPECT_EQ(make({.ciphers = {"TLS_RSA_WITH_AES_128_GCM_SHA256"}}), Errc::unsupported);
   EXPECT_EQ(make({.groups = {"X25519MLKEM768"}}), Errc::unsupported);
-  EXPECT_EQ(make({.tls13_only = true, .ciphers = {"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"}}),
+  EXPECT_EQ(
+      make({.min_version = Version::tls13, .ciphers = {"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"}}),
+      Errc::unsupported);
+  EXPECT_EQ(make({.min_version = Version::tls13, .max_version = Version::tls12}),
+            Errc::unsupported);
+  EXPECT_EQ(make({.max_version = Version::tls12, .ciphers = {"TLS_AES_256_GCM_SHA384"}}),
             Errc::unsupported);
   EXPECT_EQ(make({.ciphers = {"TLS_AES_256_GCM_SHA384"}, .groups = {"P-384"}}), Errc::bad_input);
 }

@@ -1,9 +1,10 @@
 // Resumption, and everything that ends it.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/raw_peer.h"
 #include "tls/resume.h"
 #include "unit/tls/fixture.h"
-#include "unit/tls/raw_peer.h"
 
 namespace mooring::tls {
 namespace {
@@ -39,7 +40,7 @@ TEST_P(Resume, AsOftenAsItIsAsked) {
     EXPECT_TRUE(resumed()) << i;
   EXPECT_EQ(last_.trust_anchor, full.trust_anchor);
   EXPECT_EQ(last_.not_after, full.not_after);
-  EXPECT_EQ(last_.trust_domain, full.trust_domain);
+  EXPECT_EQ(last_.names->packed(), full.names->packed());
 }
 
 TEST_P(Resume, CarriesBytes) {
@@ -82,6 +83,68 @@ TEST_P(Resume, NotUnderAnotherKey) {
   EXPECT_FALSE(resumed({.sni = "", .expected_peers = {}, .resume_key = "other"}));
   EXPECT_FALSE(resumed({.sni = "", .expected_peers = {}, .resume_key = ""}));
   EXPECT_FALSE(resumed({.sni = "", .expected_peers = {}, .resume_key = ""}));
+}
+
+TEST_P(Resume, NotUnderAnotherServerNameOrProtocol) {
+  both(parameters());
+  const std::vector<std::string> protocols{"kuma", "h2"};
+  EXPECT_FALSE(resumed({.sni = "a", .resume_key = "db"}));
+  EXPECT_FALSE(resumed({.sni = "b", .resume_key = "db"}));
+  EXPECT_FALSE(resumed({.sni = "a", .alpn = protocols, .resume_key = "db"}));
+  EXPECT_TRUE(resumed({.sni = "a", .resume_key = "db"}));
+  EXPECT_TRUE(resumed({.sni = "a", .alpn = protocols, .resume_key = "db"}));
+}
+
+TEST_P(Resume, NotUnderOtherParametersOfTheServer) {
+  const auto db = ca_.material(test::kDb);
+  client(ca_.material(test::kWeb), parameters());
+  server(db, parameters());
+  EXPECT_FALSE(resumed());
+  Parameters more = parameters();
+  more.groups = {"P-256", "X25519"};
+  server(db, more);
+  EXPECT_FALSE(resumed());
+  EXPECT_TRUE(resumed());
+}
+
+TEST_P(Resume, BringsTheNamesOfACertificateThatHasSeveral) {
+  const auto any = *identity::build_trusted_any(ca_.cert_pem());
+  const auto own = [&](const char* id, const std::string& tag) {
+    const auto issued = ca_.issue(id, {.extra_names = {"URI:" + tag, "DNS:host.mesh"}});
+    return identity::pair_material(*identity::build_presented(issued.cert_pem, issued.key_pem),
+                                   any);
+  };
+  client(own(test::kWeb, "kuma://version/1"), parameters());
+  server(own(test::kDb, "kuma://version/2"), parameters());
+  EXPECT_FALSE(resumed());
+  EXPECT_TRUE(resumed());
+  EXPECT_THAT(test::texts(last_.names),
+              ::testing::ElementsAre(test::kWeb, "kuma://version/1", "host.mesh"));
+}
+
+TEST_P(Resume, NotAPeerWithMoreNamesThanATicketCarries) {
+  test::CertOptions many;
+  for (int i = 0; i < 50; ++i)
+    many.extra_names.push_back("URI:kuma://tag/" + std::string(90, 'a') + std::to_string(i));
+  const auto issued = ca_.issue(test::kWeb, many);
+  const auto any = *identity::build_trusted_any(ca_.cert_pem());
+  client(identity::pair_material(*identity::build_presented(issued.cert_pem, issued.key_pem), any),
+         parameters());
+  const auto db = ca_.material(test::kDb);
+  server(identity::pair_material(db->presented, any), parameters());
+  EXPECT_FALSE(resumed());
+  EXPECT_FALSE(resumed());
+  EXPECT_EQ(test::texts(last_.names).size(), 51U);
+}
+
+TEST_P(Resume, NotWithAServerThatIsNotVerified) {
+  client(identity::pair_material(ca_.material(test::kWeb)->presented, nullptr), parameters());
+  server(ca_.material(test::kDb), parameters());
+  for (int i = 0; i < 2; ++i) {
+    TlsPair pair = connect();
+    EXPECT_TRUE(pair.run());
+    EXPECT_FALSE(pair.client.session->peer().resumed);
+  }
 }
 
 TEST_P(Resume, NotAfterTheServersRotation) {
@@ -132,7 +195,7 @@ TEST_P(Resume, NotLongerThanTheServersCertificate) {
 TEST_P(Resume, ChecksTheExpectedPeerAgain) {
   both(parameters());
   EXPECT_FALSE(resumed());
-  const std::vector<PeerMatcher> other{{"spiffe://mesh.test/cache", false}};
+  const std::vector<identity::NameMatcher> other{{.text = "spiffe://mesh.test/cache"}};
   TlsPair pair = connect({.sni = "", .expected_peers = other, .resume_key = "db"});
   EXPECT_FALSE(pair.run());
   EXPECT_EQ(pair.client.failure, Failure::unexpected_peer);
@@ -211,9 +274,14 @@ class ResumeByTheServer : public test::TlsFixture {
     bool resumed = false;
     Failure failure = Failure::none;
   };
-  Outcome connect_raw(const test::Issued& own, SSL_SESSION* offered = nullptr) {
-    test::TlsEnd ours{*server_->make_server()};
-    test::RawPeer peer(Role::client, own);
+  Outcome connect_raw(const test::Issued& own,
+                      SSL_SESSION* offered = nullptr,
+                      std::span<const identity::NameMatcher> expected = {},
+                      bool is_tls12 = false) {
+    test::TlsEnd ours{*server_->make_server({.expected_peers = expected})};
+    test::RawPeer peer(Role::client, own, [&](SSL_CTX& context) {
+      if (is_tls12) SSL_CTX_set_max_proto_version(&context, TLS1_2_VERSION);
+    });
     if (offered != nullptr) SSL_set_session(peer.ssl(), offered);
     peer.run(ours);
     SSL_set_shutdown(peer.ssl(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
@@ -240,6 +308,30 @@ TEST_F(ResumeByTheServer, NotAfterTwoHours) {
   EXPECT_FALSE(late.resumed);
 }
 
+TEST_F(ResumeByTheServer, NotAPeerThatIsNotExpectedThere) {
+  // Two listeners of one material: what one of them trusts is a ticket for itself alone.
+  server(ca_.material(test::kDb));
+  const test::Issued web = ca_.issue(test::kWeb);
+  for (const bool is_tls12 : {false, true}) {
+    const auto connect_to = [&](std::span<const identity::NameMatcher> names,
+                                SSL_SESSION* offered) {
+      return connect_raw(web, offered, names, is_tls12);
+    };
+    const std::vector<identity::NameMatcher> others{{.text = "spiffe://mesh.test/other"}};
+    const std::vector<identity::NameMatcher> all{
+        {.kind = identity::NameMatcher::Kind::prefix, .text = "spiffe://mesh.test/"}};
+    const Outcome full = connect_to({}, nullptr);
+    ASSERT_TRUE(full.done);
+    const SslSessionPtr again(SSL_SESSION_dup(full.session.get()));
+    const SslSessionPtr once_more(SSL_SESSION_dup(full.session.get()));
+    EXPECT_TRUE(connect_to(all, again.get()).resumed);
+    const Outcome refused = connect_to(others, once_more.get());
+    EXPECT_FALSE(refused.done);
+    EXPECT_FALSE(refused.resumed);
+    EXPECT_EQ(refused.failure, Failure::unexpected_peer);
+  }
+}
+
 TEST_F(ResumeByTheServer, NotWhenThePeersCertificateHasExpired) {
   server(ca_.material(test::kDb));
   const auto soon = clock_.wall() + minutes(30);
@@ -252,56 +344,6 @@ TEST_F(ResumeByTheServer, NotWhenItsOwnCertificateHasExpired) {
   const Outcome late = offer_after(minutes(31), ca_.issue(test::kWeb));
   EXPECT_TRUE(late.done);
   EXPECT_FALSE(late.resumed);
-}
-
-TEST_F(Resume, NeedsTheAnchorThatVerifiedThePeer) {
-  const auto material = ca_.material(test::kDb);
-  const auto anchor = material->trusted->bundles.at("mesh.test").fingerprints.front();
-  const auto facts = [&](const char* id, const identity::Fingerprint& its_anchor) {
-    return ResumeFacts{std::make_shared<const PeerFacts>(PeerFacts{id, its_anchor, {}}),
-                       clock_.wall() + hours(1)};
-  };
-  EXPECT_TRUE(may_resume(facts(test::kWeb, anchor), *material->trusted, clock_.wall()));
-  EXPECT_FALSE(may_resume(facts(test::kWeb, {1}), *material->trusted, clock_.wall()));
-  EXPECT_FALSE(
-      may_resume(facts("spiffe://other.test/web", anchor), *material->trusted, clock_.wall()));
-}
-
-TEST(ClientSessions, ForgetsTheKeyUnusedForLongest) {
-  ClientSessions sessions;
-  const auto first = sessions.slot("first");
-  const auto second = sessions.slot("second");
-  for (std::size_t i = 0; i < ClientSessions::kMaxKeys - 2; ++i)
-    static_cast<void>(sessions.slot(std::to_string(i)));
-  EXPECT_EQ(sessions.slot("first"), first);
-  static_cast<void>(sessions.slot("one too many"));
-  EXPECT_EQ(sessions.slot("first"), first);
-  EXPECT_NE(sessions.slot("second"), second);
-}
-
-TEST(ResumeFacts, SurviveTheirWayThroughASession) {
-  const SslSessionPtr session(SSL_SESSION_new());
-  const WallTime now = std::chrono::system_clock::now();
-  const ResumeFacts facts{
-      std::make_shared<const PeerFacts>(PeerFacts{"spiffe://a.test/b", {1, 2, 3}, now + hours(1)}),
-      now};
-  EXPECT_FALSE(get_facts(*session));
-  ASSERT_TRUE(put_facts(*session, facts));
-  const ResumeFacts read = get_facts(*session).value_or(ResumeFacts{});
-  ASSERT_TRUE(read.peer);
-  EXPECT_EQ(read.until, now);
-  EXPECT_EQ(read.peer->spiffe_id, "spiffe://a.test/b");
-  EXPECT_EQ(read.peer->anchor, facts.peer->anchor);
-  EXPECT_EQ(read.peer->not_after, now + hours(1));
-}
-
-TEST(ResumeFacts, ReadsNothingFromWhatItDidNotWrite) {
-  const SslSessionPtr session(SSL_SESSION_new());
-  for (const std::string& text :
-       {std::string(), std::string("x"), std::string(49, '\1'), std::string(60, '\2')}) {
-    ASSERT_EQ(SSL_SESSION_set1_ticket_appdata(session.get(), text.data(), text.size()), 1);
-    EXPECT_FALSE(get_facts(*session)) << text.size();
-  }
 }
 
 }  // namespace

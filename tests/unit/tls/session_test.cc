@@ -1,18 +1,20 @@
 #include "tls/session.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <thread>
 
+#include "support/raw_peer.h"
 #include "unit/tls/fixture.h"
-#include "unit/tls/raw_peer.h"
 
 namespace mooring::tls {
 namespace {
 
 using test::RawPeer;
 using test::TlsPair;
+using ::testing::ElementsAre;
 
 std::string pattern(std::size_t bytes) {
   std::string text(bytes, '\0');
@@ -31,7 +33,7 @@ TEST_F(Session, CarriesBytesBothWaysAfterAMutualHandshake) {
   EXPECT_TRUE(pair.server.handshake_done);
   EXPECT_EQ(pair.client.session->peer().spiffe_id, test::kDb);
   EXPECT_EQ(pair.server.session->peer().spiffe_id, test::kWeb);
-  EXPECT_EQ(pair.server.session->peer().trust_domain, "mesh.test");
+  EXPECT_THAT(test::texts(pair.server.session->peer().names), ElementsAre(test::kWeb));
   EXPECT_STREQ(pair.server.session->peer().version, "TLSv1.3");
   EXPECT_STREQ(pair.server.session->peer().cipher, "TLS_AES_128_GCM_SHA256");
   EXPECT_FALSE(pair.server.session->peer().resumed);
@@ -88,9 +90,61 @@ TEST_F(Session, SelectsNoApplicationProtocol) {
   EXPECT_EQ(ours.session->peer().alpn, "kuma");
 }
 
+TEST_F(Session, OffersItsProtocolsInTheirOrder) {
+  client(ca_.material(test::kWeb));
+  const std::vector<std::string> protocols{"kuma", "h2"};
+  test::TlsEnd ours{*client_->make_client({.alpn = protocols})};
+  ours.take(ours.session->start());
+  std::string offered;
+  const auto see = [](SSL*,
+                      const unsigned char**,
+                      unsigned char*,
+                      const unsigned char* list,
+                      unsigned bytes,
+                      void* to) {
+    static_cast<std::string*>(to)->assign(reinterpret_cast<const char*>(list), bytes);
+    return SSL_TLSEXT_ERR_NOACK;
+  };
+  RawPeer(Role::server, ca_.issue(test::kDb), [&](SSL_CTX& context) {
+    SSL_CTX_set_alpn_select_cb(&context, see, &offered);
+  }).run(ours);
+  EXPECT_TRUE(ours.handshake_done);
+  EXPECT_EQ(offered, "\4kuma\2h2");
+}
+
+TEST_F(Session, RefusesToOfferWhatIsNoProtocol) {
+  client(ca_.material(test::kWeb));
+  const auto refused = [&](const std::vector<std::string>& protocols) {
+    const auto made = client_->make_client({.alpn = protocols});
+    return !made && made.error().code == Errc::bad_input;
+  };
+  EXPECT_TRUE(refused({"kuma", ""}));
+  EXPECT_TRUE(refused({std::string(256, 'a')}));
+  EXPECT_TRUE(refused(std::vector<std::string>(5, std::string(255, 'a'))));
+  EXPECT_FALSE(refused({std::string(255, 'a')}));
+}
+
+TEST_F(Session, SpeaksTheVersionsThatItsParametersSay) {
+  const auto version = [&](const Parameters& of_client, const Parameters& of_server) {
+    client(ca_.material(test::kWeb), of_client);
+    server(ca_.material(test::kDb), of_server);
+    TlsPair pair = connect();
+    return std::string(pair.run() ? pair.client.session->peer().version : "none");
+  };
+  const Parameters only12{.max_version = Version::tls12};
+  const Parameters only13{.min_version = Version::tls13};
+  EXPECT_EQ(version({}, {}), "TLSv1.3");
+  EXPECT_EQ(version(only12, {}), "TLSv1.2");  // an Envoy client without tls_params
+  EXPECT_EQ(version({}, only12), "TLSv1.2");
+  EXPECT_EQ(version(only13, {}), "TLSv1.3");
+  EXPECT_EQ(version({}, only13), "TLSv1.3");
+  EXPECT_EQ(version(only12, only13), "none");
+  EXPECT_EQ(version(only13, only12), "none");
+}
+
 TEST_F(Session, AcceptsAPeerWithoutSniAndAlpn) {
   both();
-  TlsPair pair = connect({.sni = "", .alpn = "", .expected_peers = {}, .resume_key = ""});
+  TlsPair pair = connect({.sni = "", .alpn = {}, .expected_peers = {}, .resume_key = ""});
   ASSERT_TRUE(pair.run());
   EXPECT_EQ(pair.server.session->peer().sni, "");
   EXPECT_EQ(pair.server.session->peer().alpn, "");

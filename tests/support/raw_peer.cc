@@ -1,4 +1,4 @@
-#include "unit/tls/raw_peer.h"
+#include "support/raw_peer.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
