@@ -71,7 +71,21 @@ enum class Access : std::uint8_t {
   anyone,      // also on the metrics address
   socket,      // whoever may open the unix socket
   privileged,  // root or the agent's own user
+  control_plane,
 };
+
+bool is_open_to(Access access, const Client& client) {
+  switch (access) {
+    case Access::anyone:
+      return true;
+    case Access::socket:
+    case Access::privileged:
+      return client.over_socket;
+    case Access::control_plane:
+      return client.is_control_plane;
+  }
+  return false;
+}
 
 struct Route {
   std::string_view path;
@@ -95,6 +109,9 @@ constexpr Route kRoutes[] = {
     {"/reload", post<&Handlers::reload>, Method::post, Access::privileged},
     {kCanaryPath, post<&Handlers::canary>, Method::post, Access::privileged},
     {"/logging", post_logging, Method::post, Access::privileged},
+    {"/config_dump", get_json<&Handlers::envoy_config_dump>, Method::get, Access::control_plane},
+    {"/clusters", get_json<&Handlers::envoy_clusters>, Method::get, Access::control_plane},
+    {"/stats", get_json<&Handlers::envoy_stats>, Method::get, Access::control_plane},
 };
 
 const char* name(Method method) {
@@ -125,8 +142,7 @@ const std::function<void(std::function<void()> then)>* wait_before(const Handler
 Response answer(const Handlers& handlers, const Request& request, const Client& client) {
   const Method method = request.method == Method::head ? Method::get : request.method;
   for (const Route& route : kRoutes) {
-    if (route.path != request.path) continue;
-    if (!client.over_socket && route.access != Access::anyone) break;
+    if (route.path != request.path || !is_open_to(route.access, client)) continue;
     if (route.method != method) {
       Response wrong = refuse(405, "this path takes " + std::string(name(route.method)));
       wrong.headers.push_back({"Allow", name(route.method)});

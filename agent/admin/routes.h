@@ -30,6 +30,10 @@ struct Handlers {
   std::function<void(std::function<void()> then)> before_status{};
   /// Tries the upstreams and services; `canary` tells the outcome.
   std::function<void(std::function<void()> then)> before_canary{};
+  // The same for a control plane, in Envoy's forms.
+  std::function<std::string()> envoy_config_dump{};
+  std::function<std::string()> envoy_clusters{};
+  std::function<std::string()> envoy_stats{};
   std::function<std::string(std::size_t limit)> why{};  // JSON array, newest first
   std::function<std::string(std::size_t limit)> why_text{};
   // Effects; they answer with json_response() or refuse().
@@ -41,8 +45,9 @@ struct Handlers {
 
 /// Who asks.
 struct Client {
-  bool over_socket = false;    // the unix socket; else the metrics address
-  bool is_privileged = false;  // root or the agent's own user
+  bool over_socket = false;       // the unix socket; else the metrics address
+  bool is_privileged = false;     // root or the agent's own user
+  bool is_control_plane = false;  // known by its certificate
 };
 
 [[nodiscard]] http::Response json_response(std::string body, int status = 200);

@@ -95,6 +95,13 @@ void Server::admit(Listener& listener, UniqueFd fd) {
   connections_.back()->start();
 }
 
+void Server::add_client(UniqueFd fd, bool is_control_plane) {
+  if (handed_in_ >= options_.max_connections) return send_busy(fd.get());
+  connections_.push_back(std::make_unique<Connection>(
+      *this, loop_, std::move(fd), Client{.is_control_plane = is_control_plane}, handed_in_));
+  connections_.back()->start();
+}
+
 void Server::resume(std::uint64_t id) {
   const auto found = std::find_if(connections_.begin(), connections_.end(), [&](const auto& owned) {
     return owned->id() == id;

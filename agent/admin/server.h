@@ -44,6 +44,8 @@ class Server {
   void add_socket(UniqueFd listening) { add(std::move(listening), true); }
   /// A listening TCP socket that answers /ready and the metrics only.
   void add_metrics(UniqueFd listening) { add(std::move(listening), false); }
+  /// A connected stream socket, whose other end has found out who asks (tls_front.h).
+  void add_client(UniqueFd fd, bool is_control_plane);
 
   [[nodiscard]] std::size_t connections() const noexcept { return connections_.size(); }
 
@@ -71,6 +73,7 @@ class Server {
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> retired_;
+  std::size_t handed_in_ = 0;  // connections of add_client()
   std::uint64_t last_id_ = 0;
   Timer reaper_;  // empties retired_
   log::RateLimit accept_warnings_{1};

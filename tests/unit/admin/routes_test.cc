@@ -14,6 +14,7 @@ using ::testing::HasSubstr;
 constexpr Client kRoot{.over_socket = true, .is_privileged = true};
 constexpr Client kReader{.over_socket = true, .is_privileged = false};
 constexpr Client kScraper{.over_socket = false, .is_privileged = false};
+constexpr Client kControlPlane{.is_control_plane = true};
 
 http::Request request(Method method, std::string path, std::string query = "") {
   return {.method = method, .path = std::move(path), .query = std::move(query)};
@@ -105,6 +106,25 @@ TEST(AdminRoutes, SayThatAHandlerIsMissing) {
 TEST(AdminRoutes, RefuseInJsonWhateverTheTextHolds) {
   const auto json = nlohmann::json::parse(refuse(400, "bad \"thing\" \xff").body);
   EXPECT_THAT(json["error"].get<std::string>(), HasSubstr("bad \"thing\""));
+}
+
+TEST(Answer, AControlPlaneGetsEnvoysFormsAndNothingElse) {
+  Handlers handlers = full_handlers();
+  handlers.envoy_config_dump = [] { return std::string("dump"); };
+  handlers.envoy_clusters = [] { return std::string("clusters"); };
+  handlers.envoy_stats = [] { return std::string("stats"); };
+  const auto body = [&](const char* path) {
+    return answer(handlers, request(Method::get, path), kControlPlane).body;
+  };
+  EXPECT_EQ(body("/config_dump"), "dump");
+  EXPECT_EQ(body("/clusters"), "clusters");
+  EXPECT_EQ(body("/stats"), "stats");
+  EXPECT_EQ(status(Method::get, "/ready", kControlPlane), 200);
+  for (const char* path : {"/status", "/why"})
+    EXPECT_EQ(status(Method::get, path, kControlPlane), 404) << path;
+  for (const char* path : {"/drain", "/reload", "/canary"})
+    EXPECT_EQ(status(Method::post, path, kControlPlane), 404) << path;
+  EXPECT_EQ(answer(handlers, request(Method::get, "/stats"), kRoot).status, 404);
 }
 
 }  // namespace
