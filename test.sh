@@ -100,7 +100,7 @@ export -f tidy_one
 tidy() {
   local common file sum todo=() known=$PWD/build/tidy
   mkdir -p "$known"
-  common=$({ cat .clang-tidy CMakeLists.txt; clang-tidy-19 --version; git ls-files '*.h' | xargs cat; } 2>/dev/null | sha256sum)
+  common=$({ cat .clang-tidy tests/.clang-tidy CMakeLists.txt; clang-tidy-19 --version; git ls-files '*.h' | xargs cat; } 2>/dev/null | sha256sum)
   while read -r file; do
     if ! grep -qF "$PWD/$file\"" build/asan/compile_commands.json; then continue; fi
     sum=$({ echo "$common $file"; cat "$file"; } | sha256sum | cut -c1-32)
