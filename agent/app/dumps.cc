@@ -84,7 +84,7 @@ Json identity_json(const Report& report) {
   for (const auto& [domain, bundle] : material.trusted->bundles)
     bundles[domain] = {{"anchors", bundle.anchors.size()}};
   return {{"spiffe_id", material.id()},
-          {"issuer", issuer_of(*material.presented)},
+          {"issuer", identity::issuer(*material.presented->chain.front())},
           {"svid_file", report.config.identity ? report.config.identity->svid_file : ""},
           {"bundles", std::move(bundles)}};
 }

@@ -1,10 +1,7 @@
 #include <fmt/format.h>
-#include <openssl/bio.h>
-#include <openssl/x509.h>
 
 #include <algorithm>
 #include <chrono>
-#include <memory>
 #include <string_view>
 
 #include "app/control_plane_words.h"
@@ -154,16 +151,6 @@ std::vector<Problem> problems(const Report& report) {
   for (const std::string& warning : report.config.warnings)
     list.push_back({false, warning});
   return list;
-}
-
-std::string issuer_of(const identity::Presented& own) {
-  if (own.chain.empty()) return {};
-  const std::unique_ptr<BIO, decltype(&BIO_free)> out(BIO_new(BIO_s_mem()), &BIO_free);
-  if (!out) return {};
-  X509_NAME_print_ex(out.get(), X509_get_issuer_name(own.chain.front().get()), 0, XN_FLAG_RFC2253);
-  char* text = nullptr;
-  const long size = BIO_get_mem_data(out.get(), &text);
-  return {text, static_cast<std::size_t>(size)};
 }
 
 }  // namespace mooring::app

@@ -20,9 +20,6 @@ struct Problem {
 [[nodiscard]] bool application_refuses(const observe::StatsRegistry& stats,
                                        const config::Service& service);
 
-/// Distinguished name of who signed the leaf, as RFC 2253 writes it.
-[[nodiscard]] std::string issuer_of(const identity::Presented& own);
-
 /// `control_plane` of /status; null without one. Names and reasons are a peer's: escaped and cut.
 [[nodiscard]] nlohmann::ordered_json control_plane_json(const Report& report);
 

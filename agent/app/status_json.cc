@@ -88,7 +88,7 @@ Json identity_json(const Report& report) {
   if (!material) return nullptr;
   const std::optional<ControlPlaneState>& plane = report.control_plane;
   return {{"spiffe_id", material->id()},
-          {"issuer", issuer_of(*material->presented)},
+          {"issuer", identity::issuer(*material->presented->chain.front())},
           {"not_after", time_text(material->presented->not_after)},
           {"expires_in_s", seconds(material->presented->not_after - report.now)},
           {"source", report.config.identity ? report.config.identity->svid_file : ""},

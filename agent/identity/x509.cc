@@ -64,6 +64,15 @@ Result<Validity> validity(const x509_st& certificate) noexcept {
   return Validity{*not_before, *not_after};
 }
 
+std::string issuer(const x509_st& certificate) {
+  const std::unique_ptr<BIO, FreeBy<BIO_free>> out(BIO_new(BIO_s_mem()));
+  AGENT_CHECK(out != nullptr);
+  X509_NAME_print_ex(out.get(), X509_get_issuer_name(&certificate), 0, XN_FLAG_RFC2253);
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(out.get(), &text);
+  return {text, static_cast<std::size_t>(size)};
+}
+
 Result<std::vector<X509Ptr>> parse_certificates(std::string_view pem, std::size_t max_count) {
   prepare_library();
   if (pem.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) {

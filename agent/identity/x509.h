@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -40,6 +41,9 @@ struct Validity {
   WallTime not_after;
 };
 [[nodiscard]] Result<Validity> validity(const x509_st& certificate) noexcept;
+
+/// Distinguished name of who signed it, as RFC 2253 writes it.
+[[nodiscard]] std::string issuer(const x509_st& certificate);
 
 /// Every certificate of a PEM text, in order, other PEM blocks skipped. Fails when one is broken,
 /// when there is none or more than `max_count`.

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Fails when a module includes, or links, one that its row of docs/architecture.md does not list.
+"""Fails when a module includes, or links, one that its row of docs/architecture.md does not list, or a library's
+header that another module wraps.
 
 layers_test.py ROOT              check the tree
 layers_test.py ROOT --self-test  plant violations in a copy of the rules and expect each to be found
@@ -13,6 +14,14 @@ ROW = re.compile(r"^\| (\d+) \| `([\w-]+)` \|[^|]*\| ([^|]*) \|$")
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 DEPENDS = re.compile(r"mooring_module\(\s*(\w+)([^)]*)\)")
 SOURCES = {".h", ".cc"}
+LIBRARY = re.compile(r"^\s*#\s*include\s+<(uv\.h|openssl/|nghttp2/|llhttp\.h|curl/)")
+WRAPPED_BY = {  # the start of a library's headers, and the modules that may see its types
+    "uv.h": {"core", "net"},
+    "openssl/": {"tls", "identity"},
+    "nghttp2/": {"http"},
+    "llhttp.h": {"http"},
+    "curl/": {"net"},
+}
 
 
 def read_table(document):
@@ -50,6 +59,9 @@ def check_includes(root, table):
                 yield f"{where}: folder `{module}` has no row in docs/architecture.md"
                 break
             for number, line in enumerate(file.read_text().splitlines(), 1):
+                library = LIBRARY.match(line)
+                if library and module not in WRAPPED_BY[library.group(1)]:
+                    yield f"{where}:{number}: `{module}` includes <{library.group(1)}>, which {' and '.join(sorted(WRAPPED_BY[library.group(1)]))} wrap"
                 match = INCLUDE.match(line)
                 if not match:
                     continue
@@ -91,6 +103,7 @@ PLANTED = {  # what is written, and what must be said about it
     "agent/net/short.cc": ('#include "listener.h"\n', "names no module"),
     "agent/stray/stray.cc": ("int stray;\n", "`stray` has no row"),
     "agent/http/CMakeLists.txt": ("mooring_module(http SOURCES a.cc DEPENDS core net LIBRARIES x)\n", "`http` links `net`"),
+    "agent/app/look.cc": ("#include <openssl/x509.h>\n", "`app` includes <openssl/>, which identity and tls wrap"),
     "transparent-proxy/plan.cc": ('#include "proxy/relay.h"\n', "`transparent-proxy` includes `proxy`"),
 }
 

@@ -109,6 +109,7 @@ TEST(StatusJson, HasEveryKeyOfItsDescription) {
   EXPECT_EQ(status["host"]["uptime_s"], 3600);
   EXPECT_EQ(status["host"]["workers"], 2);
   EXPECT_EQ(status["identity"]["spiffe_id"], "spiffe://shop.test/web-1");
+  EXPECT_EQ(status["identity"]["issuer"], "CN=root of shop.test");
   EXPECT_EQ(status["identity"]["source"], "/etc/svid.pem");
   for (const char* key :
        {"state", "backend", "outbound", "inbound", "on_agent_death", "repairs", "problem"})

@@ -40,6 +40,7 @@ TEST_F(BuildMaterial, TakesASoundIdentity) {
   const auto material = ca_.material(kWeb, {}, {&other});
   EXPECT_EQ(material->id(), kWeb);
   EXPECT_EQ(material->presented->chain.size(), 1U);
+  EXPECT_EQ(issuer(*material->presented->chain.front()), "CN=root of mesh.test");
   EXPECT_EQ(material->trusted->bundles.size(), 2U);
   EXPECT_EQ(material->trusted->bundles.at("mesh.test").anchors.size(), 1U);
   EXPECT_LT(material->presented->not_before, std::chrono::system_clock::now());
