@@ -40,6 +40,7 @@ ports = ["1-65535"]
 refuse_other = true
 """
 AGENT_UID, HELPER_UID = 64101, 64102  # as in hosts.sh; nobody else's
+WORKERS = 2  # of every agent
 IDLE_SECONDS = float(os.environ.get("MOORING_IDLE_SECONDS", "300"))
 SLOW = os.environ.get("MOORING_SLOW") == "1"
 
@@ -248,7 +249,7 @@ class Host:
         """Writes agent.toml: the usual head, the given sections, and TABLE={key: value} for single tables."""
         head = {
             "host": {"name": self.name, "trust_domain": TRUST_DOMAIN},
-            "limits": {"workers": 2},
+            "limits": {"workers": WORKERS},
             "access_log": {"file": str(self.logs / "access.log")},
             "capture": {"enabled": captures},
         }

@@ -304,7 +304,9 @@ def test_round_robin_over_endpoints(cluster):
     client, one, two = cluster
     with one.server(7100) as first, two.server(7100) as second:
         assert [client.outcome("10.77.1.200", 7100) for _ in range(10)] == ["served"] * 10
-        assert (first.accepted, second.accepted) == (5, 5)
+        assert first.accepted + second.accepted == 10
+        # Workers share nothing: each goes round by itself and is one call ahead at most.
+        assert abs(first.accepted - second.accepted) <= harness.WORKERS
 
 
 def test_dead_endpoint_is_passed_over(cluster):
