@@ -208,7 +208,6 @@ void CaptureControl::answer_waiting() {
 CaptureState CaptureControl::state() const {
   CaptureState state;
   state.problem = problem();
-  state.is_active = is_active();
   state.repairs = repairs();
   if (wanted_) {
     state.outbound = wanted_->outbound.size();
@@ -238,6 +237,13 @@ std::string CaptureControl::problem() const {
   if (wanted_ && client_ && !client_->is_active())
     return "mooring-net has not confirmed capture yet";
   return {};
+}
+
+bool CaptureControl::is_active() const noexcept {
+  if (!client_) return false;
+  if (wanted_) return client_->is_active();
+  const std::optional<capture_client::Status>& told = client_->status();
+  return client_->is_connected() && told && told->state == capture_client::CaptureState::active;
 }
 
 std::uint32_t CaptureControl::repairs() const noexcept {

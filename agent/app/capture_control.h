@@ -43,7 +43,8 @@ class CaptureControl {
   /// As of the last refresh().
   [[nodiscard]] CaptureState state() const;
 
-  [[nodiscard]] bool is_active() const noexcept { return client_ && client_->is_active(); }
+  /// Rules lead connections here: what the configuration wants, or root's plan where it wants none.
+  [[nodiscard]] bool is_active() const noexcept;
   /// The captured sockets that the configuration needs are there.
   [[nodiscard]] bool has_sockets() const noexcept { return client_ || !config_.capture.enabled; }
   /// Why what the configuration wants is not captured; empty when it is.

@@ -34,7 +34,6 @@ struct CaptureState {
   std::size_t outbound = 0;
   std::size_t inbound = 0;
   std::uint32_t repairs = 0;
-  bool is_active = false;
 };
 
 /// One type of resources from a control plane: "listeners", "clusters", "endpoints", "secrets".

@@ -298,6 +298,15 @@ void render_closed(Page& page, const StatsRegistry& registry) {
   }
 }
 
+// Zero for every listener, too: that is what somebody waits for who wants to make it strict.
+void render_plaintext(Page& page, const ListenerGroups& by_name) {
+  if (by_name.empty()) return;
+  constexpr std::string_view kMetric = "mooring_plaintext_connections_total";
+  page.type(kMetric, "counter");
+  for (const auto& [name, blocks] : by_name)
+    page.sample(kMetric, {{"listener", name}}, sum(blocks, &ListenerStats::plaintext_accepted));
+}
+
 void render_workers(Page& page, const StatsRegistry& registry) {
   constexpr Row<WorkerStats> kRows[] = {
       {"mooring_connections_active", "gauge", &WorkerStats::connections_active},
@@ -317,6 +326,7 @@ void render_agent(Page& page, const StatsRegistry& registry, const ServerFacts& 
   page.type("mooring_build_info", "gauge");
   page.sample("mooring_build_info", {{"version", facts.version}}, 1);
   render_closed(page, registry);
+  render_plaintext(page, group_listeners(registry, &ListenerKey::name));
   render_workers(page, registry);
   page.type("mooring_config_reloads_total", "counter");
   page.sample("mooring_config_reloads_total", {{"result", "accepted"}}, facts.config_reloads);

@@ -88,6 +88,7 @@ struct ListenerStats {
   Counter ssl_fail_verify_error;
   Counter ssl_fail_verify_san;
   Counter no_filter_chain_match;
+  Counter plaintext_accepted;  // permissive: handed to the application without mutual TLS
   Counter rbac_allowed;
   Counter rbac_denied;
   Counter rbac_shadow_allowed;

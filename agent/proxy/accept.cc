@@ -127,6 +127,7 @@ bool Conn::is_strict_now() const {
 void Conn::become_plain() {
   if (is_strict_now()) return finish(CloseReason::plaintext_refused);
   clear_deadline();
+  stats_->plaintext_accepted.add();
   downstream_.tcp->stop_reading();
   watches_late_tls_ = listener_->server_first && (!early_ || early_->empty());
   connect_upstream();

@@ -193,6 +193,7 @@ TEST_F(ProxyTest, PermissiveTakesPlainTextAndMutualTlsOnOnePort) {
     char block[2];
     EXPECT_EQ(::recv(served.get(), block, 2, MSG_WAITALL), 2);
   }
+  EXPECT_EQ(server_.stats().listeners().begin()->second[0].plaintext_accepted.value(), 1U);
 }
 
 TEST_F(ProxyTest, PermissiveServerFirstDoesNotWaitForASilentClient) {

@@ -135,6 +135,7 @@ def test_a_login_of_after_capture_confirms_it(trial):
     assert code == 0, text
     assert "run there within 120 s" in text and "There is no systemd here" in text
     assert trial.is_captured()
+    wait_until(lambda: trial.web.metric("mooring_capture_active") == 1, "the agent knows what root has switched on")
     assert "capture is not confirmed: it ends at" in trial.web.mooring("capture", "status").stdout
     code, text = trial.login().mooring("capture", "confirm")
     assert (code, text) == (0, "Capture is confirmed and stays, also after a reboot.\n")

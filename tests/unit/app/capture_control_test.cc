@@ -44,6 +44,11 @@ class FakeHelper {
   std::vector<InterceptConfig> activated;
   int drops = 0;
 
+  /// As mooring-net does when its status changes.
+  void tell() {
+    if (agent_ >= 0) post_message(agent_, {0, status});
+  }
+
  private:
   struct Session {
     UniqueFd fd;
@@ -77,7 +82,14 @@ class FakeHelper {
     const auto say = [&](Body body, const std::vector<int>& descriptors = {}) {
       post_message(session.fd.get(), {message.id, std::move(body)}, descriptors);
     };
-    if (std::holds_alternative<Hello>(message.body)) return say(Welcome{"test", "fake"});
+    if (std::holds_alternative<Hello>(message.body)) {
+      say(Welcome{"test", "fake"});
+      if (const auto& who = std::get<Hello>(message.body); who.role == Role::agent) {
+        agent_ = session.fd.get();
+        tell();
+      }
+      return;
+    }
     if (std::holds_alternative<GetStatus>(message.body)) return say(status);
     if (const auto* wish = std::get_if<Activate>(&message.body)) {
       if (!refusal.empty()) return say(Refused{Errc::permission, refusal});
@@ -108,6 +120,7 @@ class FakeHelper {
   UniqueFd fd_;
   std::unique_ptr<PollWatch> watch_;
   std::vector<std::unique_ptr<Session>> sessions_;
+  int agent_ = -1;
 };
 
 constexpr std::string_view kUpstream = R"(
@@ -229,6 +242,17 @@ TEST_F(CaptureControlTest, AReloadSwitchesCaptureOnAndOff) {
   ASSERT_TRUE(control->apply(config(false), {}));
   ASSERT_TRUE(run_until(loop, [&] { return helper->drops == 1; }));
   EXPECT_FALSE(control->is_active());
+}
+
+TEST_F(CaptureControlTest, WhatRootSwitchedOnIsActiveToo) {
+  make();
+  ASSERT_TRUE(control->start(config(false), {}));
+  helper.emplace(loop, path);
+  helper->status.state = capture_client::CaptureState::active;
+  ASSERT_TRUE(run_until(loop, [&] { return control->is_active(); }));
+  helper->status.state = capture_client::CaptureState::held_off;
+  helper->tell();
+  EXPECT_TRUE(run_until(loop, [&] { return !control->is_active(); }));
 }
 
 TEST_F(CaptureControlTest, ARefusalIsTheProblem) {

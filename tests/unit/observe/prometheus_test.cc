@@ -19,6 +19,7 @@ StatsRegistry busy_registry() {
     listener.downstream_cx_total.add(3);
     listener.downstream_cx_rx_bytes_total.add(100);
     listener.rbac_denied.add();
+    listener.plaintext_accepted.add(2);
     listener.closed[static_cast<std::size_t>(CloseReason::denied)].add();
     ClusterStats& cluster = registry.cluster("orders", worker);
     cluster.upstream_cx_total.add(2);
@@ -46,6 +47,18 @@ TEST(Prometheus, SumsOverTheWorkersUnderEnvoysNamesAndLabels) {
   EXPECT_THAT(
       page,
       HasSubstr("mooring_connections_closed_total{listener=\"inbound_db\",reason=\"denied\"} 2\n"));
+}
+
+TEST(Prometheus, CountsThePlainConnectionsOfEachListener) {
+  EXPECT_THAT(render_prometheus(busy_registry(), {}),
+              HasSubstr("# TYPE mooring_plaintext_connections_total counter\n"
+                        "mooring_plaintext_connections_total{listener=\"inbound_db\"} 4\n"));
+}
+
+TEST(Prometheus, SaysWhetherConnectionsAreCaptured) {
+  EXPECT_THAT(render_prometheus(StatsRegistry(1), {}), HasSubstr("mooring_capture_active 0\n"));
+  EXPECT_THAT(render_prometheus(StatsRegistry(1), {.capture_on = true}),
+              HasSubstr("mooring_capture_active 1\n"));
 }
 
 TEST(Prometheus, ShowsWhatEveryWorkerKnowsOnce) {
