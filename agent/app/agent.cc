@@ -15,6 +15,9 @@ namespace {
 
 // Beyond timeouts.drain, for workers to end what is still open.
 constexpr Milliseconds kGrace{500};
+// What else the end takes at most: mooring-net has two seconds to answer, the programs have to
+// stop.
+constexpr Milliseconds kBesidesDrain{10000};
 
 }  // namespace
 
@@ -97,7 +100,9 @@ void Agent::stop() {
   // The second time, or while it starts: at once.
   if (std::exchange(is_stopping_, true) || !is_serving_) return loop_.stop();
   log::info("ending; open connections have {} ms", config_.timeouts.drain.count());
-  sd_notify("STOPPING=1\nSTATUS=ending");
+  // sd_notify(3): for as long systemd waits, where its unit would end us earlier.
+  const auto end_within = std::chrono::microseconds(config_.timeouts.drain + kBesidesDrain).count();
+  sd_notify("STOPPING=1\nSTATUS=ending\nEXTEND_TIMEOUT_USEC=" + std::to_string(end_within));
   // New connections go elsewhere before the listeners refuse them.
   capture_->drop([this] {
     stop_deadline_.start(config_.timeouts.drain + kGrace);

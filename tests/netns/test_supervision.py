@@ -164,6 +164,7 @@ def test_readiness_watchdog_and_reload_are_told(fresh_pair):
         wait_until(lambda: systemd.lines.count("READY=1") > ready, "ready after the reload")
         host.agent.stop()
         systemd.wait_for("STOPPING=1")
+        systemd.wait_for("EXTEND_TIMEOUT_USEC=40000000")  # the drain time and ten seconds
 
 
 # ---- logrotate

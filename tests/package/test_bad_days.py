@@ -3,12 +3,13 @@ looks finds out why."""
 import contextlib
 import os
 import signal
+import time
 
 import pytest
 from harness import SLOW, run, service, upstream
 from load import APP_PORT, install_app
-from machines import OLD, UNITS
-from traffic import wait_until
+from machines import NEW, OLD, UNITS
+from traffic import receive_exactly, wait_until
 
 OPEN = {"outbound": "open", "permissive": "open", "strict": "open"}
 
@@ -102,6 +103,42 @@ def test_a_wrong_configuration_is_not_tried_again(hosts):
         assert "/etc/mooring/agent.toml:1:1: unknown" in web.journal("mooringd.service", "-n", "20")
     finally:
         web.write_config(text)
+
+
+def test_open_connections_have_their_time_where_the_units_limit_is_shorter(hosts):
+    web, db = hosts
+    folder = "/run/systemd/system/mooringd.service.d"
+    web.write(f"{folder}/short.conf", "[Service]\nTimeoutStopSec=2\n")
+    web.systemctl("daemon-reload")
+
+    def answers(client, text):
+        client.sendall(text)
+        return receive_exactly(client, len(text)) == text
+
+    try:
+        with web.connect(db.ip, APP_PORT) as client:
+            assert answers(client, b"before")
+            web.systemctl("stop", "--no-block", "mooringd.service")
+            time.sleep(6)
+            assert web.property("mooringd.service", "ActiveState") == "deactivating" and answers(client, b"after")
+        wait_until(lambda: web.property("mooringd.service", "ActiveState") == "inactive", "stopped after its last connection")
+        assert web.property("mooringd.service", "Result") == "success"
+    finally:
+        web.exec("rm", "-r", folder)
+        web.systemctl("daemon-reload")
+
+
+def test_the_default_file_is_the_agents_environment(hosts):
+    """So that MOORING_ALLOW_NON_FIPS has a place."""
+    web, _ = hosts
+    before = web.exec("cat", "/etc/default/mooring").stdout
+    web.write("/etc/default/mooring", before + "MOORING_ALLOW_NON_FIPS=1\n")
+    try:
+        web.systemctl("restart", "mooringd.service")
+        environment = web.exec("cat", f"/proc/{web.property('mooringd.service', 'MainPID')}/environ").stdout.split("\0")
+        assert "MOORING_ALLOW_NON_FIPS=1" in environment
+    finally:
+        web.write("/etc/default/mooring", before)
 
 
 @contextlib.contextmanager
@@ -222,3 +259,20 @@ def test_installed_without_systemd_it_waits_for_the_first_boot(fresh_lab):
     assert image.is_active("mooring-net.service") and not image.is_active("mooringd.service")
     assert image.systemctl("--failed", "--no-legend").stdout == ""
     assert image.exec("nft", "list", "ruleset").stdout == ""
+
+
+def test_where_policy_forbids_it_nothing_is_started(fresh_lab):
+    """policy-rc.d of Debian: how image builds and administrators say that packages start no services."""
+    host = fresh_lab.host("careful")
+    host.write("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n")
+    host.exec("chmod", "755", "/usr/sbin/policy-rc.d")
+    assert host.install().returncode == 0
+    assert not any(host.is_active(unit) for unit in UNITS)
+    host.systemctl("start", "mooring-net.service")
+    pid = host.property("mooring-net.service", "MainPID")
+    host.write("/etc/default/mooring", "RESTART_ON_UPGRADE=yes\n")
+    host.install(NEW)
+    assert host.property("mooring-net.service", "MainPID") == pid
+    host.exec("rm", "/usr/sbin/policy-rc.d")
+    host.install(OLD)
+    assert host.property("mooring-net.service", "MainPID") != pid
