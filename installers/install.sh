@@ -2,7 +2,7 @@
 # Installs Mooring from its signed package repository, on Debian, Ubuntu and their relatives by apt, and on RHEL, SLES,
 # Amazon Linux and theirs by dnf, yum or zypper. It asks nothing, starts nothing into capture, and says what it did.
 #
-#   install.sh --repository URL (--key FILE | --key-sha256 SUM) [--version V] [--dry-run]
+#   install.sh --repository URL (--key FILE | --key-sha256 SUM) [--version V] [--dry-run] [--force]
 #
 #   --repository URL    where the packages are (default: $MOORING_REPOSITORY)
 #   --key FILE          the public key that signs them, which you have from somewhere else than the repository
@@ -10,6 +10,7 @@
 #   --version V         this version instead of the newest; also goes back to an older one
 #   --manager NAME      apt, dnf, yum or zypper (default: the one that is there)
 #   --dry-run           say what would be done
+#   --force             go on although another mesh, or a program on the agent's ports, is here
 #
 # What is not signed by that key is refused, whatever this host's package manager is set to.
 # Exit code: 0 installed; 1 refused or failed, and what was added is taken away again; 2 wrong usage.
@@ -18,11 +19,11 @@ umask 022
 
 say() { echo "install: $*"; }
 die() { echo "install: $*" >&2; exit 1; }
-usage() { sed -n '2,15s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,16s/^# \{0,1\}//p' "$0"; }
 wrong() { echo "install: $* (see --help)" >&2; exit 2; }
 has() { command -v "$1" >/dev/null 2>&1; }
 
-repository=${MOORING_REPOSITORY:-} key='' sum=${MOORING_KEY_SHA256:-} version='' manager='' dry=0
+repository=${MOORING_REPOSITORY:-} key='' sum=${MOORING_KEY_SHA256:-} version='' manager='' dry=0 force=0
 while [ $# -gt 0 ]; do
   case $1 in
     --repository | --key | --key-sha256 | --version | --manager) [ $# -gt 1 ] || wrong "$1 needs a value" ;;
@@ -34,6 +35,7 @@ while [ $# -gt 0 ]; do
     --version) version=$2; shift ;;
     --manager) manager=$2; shift ;;
     --dry-run) dry=1 ;;
+    --force) force=1 ;;
     -h | --help) usage; exit ;;
     *) wrong "unknown argument '$1'" ;;
   esac
@@ -70,6 +72,20 @@ esac
 [ $dry = 1 ] || [ "$(id -u)" = 0 ] || die "run as root, or with --dry-run"
 name=$(sed -n 's/^PRETTY_NAME="\{0,1\}\([^"]*\).*/\1/p' /etc/os-release 2>/dev/null || true)
 say "this is ${name:-an unknown distribution} on $(uname -m), packages come by $manager"
+
+# ---- what else may want the same connections or ports
+
+look_around() {
+  if has mooring; then return; fi  # an upgrade brings nothing that is not there
+  if [ ! -r "${0%/*}/preflight" ]; then
+    say "preflight is not beside this script: mooring capture on will look for other meshes"
+    return
+  fi
+  if found=$(sh "${0%/*}/preflight" --only rules,programs,ports); then return; fi
+  printf '%s\n' "$found" | awk '/^red/ { shown = 1; print "install: " $0; next } shown && / -> / { print "install: " $0 } { shown = 0 }' >&2
+  if [ $force = 1 ]; then say "going on all the same"; else die "refused: nothing was changed (--force installs all the same)"; fi
+}
+look_around
 
 # ---- the key
 

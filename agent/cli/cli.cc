@@ -118,7 +118,9 @@ void add_options(CLI::App& app, const CommandRow& row, Arguments& arguments) {
     app.add_flag("--deps", arguments.with_dependencies, "And what the programs were built with");
   if (row.takes & yes) {
     app.add_flag("--yes", arguments.is_confirmed, "For automation: no canary, nothing to confirm");
-    app.add_flag("--force", arguments.is_forced, "Go on although a canary failed");
+    app.add_flag("--force",
+                 arguments.is_forced,
+                 "Go on although a canary failed, or another mesh or program is in the way");
   }
   if (row.takes & strict)
     app.add_flag("--strict", arguments.is_strict, "What is yellow fails as well");

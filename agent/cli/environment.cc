@@ -9,9 +9,11 @@
 #include <string_view>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "admin/client.h"
 #include "capture_client/helper_connection.h"
+#include "cli/json_view.h"
 #include "config/load.h"
 #include "transparent-proxy/command.h"
 #include "transparent-proxy/describe_plan.h"
@@ -72,6 +74,23 @@ Checked<void> confirm(const std::string& socket) {
   return helper->confirm();
 }
 
+Checked<std::vector<Diagnostic>> find_conflicts() {
+  const std::string script = fmt::format("{}preflight", kScriptFolder);
+  const auto done = transparent_proxy::run_command(
+      {"sh", script, "--json", "--only", "rules,programs,ports"}, "");
+  if (!done) return fail(done.error());
+  const auto report = nlohmann::json::parse(done->out, nullptr, false);
+  const auto& results = member(report, "results");
+  if (!results.is_array()) return fail(Diagnostic{script, "cannot be run", ""});
+  std::vector<Diagnostic> conflicts;
+  for (const auto& result : results) {
+    if (text_of(result, "level") != "red") continue;
+    conflicts.push_back(
+        {text_of(result, "check"), text_of(result, "text"), text_of(result, "remedy")});
+  }
+  return conflicts;
+}
+
 Checked<std::size_t> count_uncaptured(const InterceptConfig& config, std::uint32_t agent_uid) {
   const auto plan = transparent_proxy::plan(config, transparent_proxy::gather_facts(agent_uid));
   if (!plan) return fail(plan.error());
@@ -120,6 +139,7 @@ Environment make_environment() {
   environment.capture_on = turn_on;
   environment.capture_try = try_on;
   environment.capture_confirm = confirm;
+  environment.find_conflicts = find_conflicts;
   environment.count_uncaptured = count_uncaptured;
   environment.set_rollback = set_rollback;
   environment.capture_off = turn_off;

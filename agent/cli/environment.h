@@ -16,6 +16,9 @@
 
 namespace mooring::cli {
 
+/// Where the commands lie that are scripts.
+inline constexpr const char* kScriptFolder = "/usr/libexec/mooring/";
+
 struct AdminAnswer {
   int status = 0;
   std::string body;
@@ -44,6 +47,8 @@ struct Environment {
                                               std::chrono::seconds limit)>
       capture_try;
   std::function<Checked<void>(const std::string& socket)> capture_confirm;
+  /// What else on this host wants the same connections or ports: what preflight calls red.
+  std::function<Checked<std::vector<Diagnostic>>()> find_conflicts;
   /// Connections that are open already and would not be captured.
   std::function<Checked<std::size_t>(const capture_client::InterceptConfig&,
                                      std::uint32_t agent_uid)>

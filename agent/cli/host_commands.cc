@@ -163,6 +163,21 @@ ExitCode send_canaries(const Environment& environment, const Arguments& argument
   return is_well ? ExitCode::ok : ExitCode::failed;
 }
 
+/// Prints what else wants the same connections or ports; false if capture may not begin for it.
+bool is_clear(const Environment& environment, bool is_forced) {
+  const auto conflicts = environment.find_conflicts();
+  if (!conflicts) {
+    fmt::print(*environment.err,
+               "note: nothing looked for other meshes: {}\n",
+               describe(conflicts.error()));
+    return true;
+  }
+  print_problems(environment, *conflicts);
+  if (conflicts->empty() || is_forced) return true;
+  *environment.err << "Nothing was captured: this is in the way. --force goes on all the same.\n";
+  return false;
+}
+
 ExitCode capture_on_trial(const Environment& environment,
                           const Arguments& arguments,
                           const Wanted& want) {
@@ -239,6 +254,7 @@ ExitCode capture_on(const Environment& environment, const Arguments& arguments) 
   if (!want) return ExitCode::config;
   print_notes(*environment.err, want->interception.notes);
   const std::string& socket = want->config.capture.helper_socket;
+  if (!is_clear(environment, arguments.is_forced)) return ExitCode::failed;
   if (!arguments.is_confirmed) return capture_on_trial(environment, arguments, *want);
   if (const auto done = environment.capture_on(socket, want->interception.config); !done) {
     return report_helper(environment, socket, done.error());

@@ -11,8 +11,6 @@ namespace mooring::cli {
 
 namespace {
 
-constexpr const char* kFolder = "/usr/libexec/mooring/";
-
 ExitCode become_script(const Environment& environment,
                        const Arguments& arguments,
                        std::string_view name) {
@@ -25,7 +23,7 @@ ExitCode become_script(const Environment& environment,
   forward("--expect", arguments.expect);
   forward("--root", arguments.root);
   words.insert(words.end(), arguments.rest.begin(), arguments.rest.end());
-  const std::string path = fmt::format("{}{}", kFolder, name);
+  const std::string path = fmt::format("{}{}", kScriptFolder, name);
   const Error error = environment.exec(path, words);
   if (error.code == Errc::not_found) {
     fmt::print(*environment.err, "mooring: {} is not installed\n", path);

@@ -95,6 +95,14 @@ def unit(fresh_lab):
         folder.rmdir()
 
 
+INSTALL = ROOT / "installers/install.sh"
+
+
+def install(host, *arguments):
+    """Goes on to the key, which is not there."""
+    return host.exec("sh", INSTALL, "--repository", "file:/nonexistent", "--key-sha256", "0" * 64, "--manager", "apt", *arguments, check=False)
+
+
 def preflight(host, *arguments, shell="dash", **options):
     return host.exec(*shell.split(), PREFLIGHT, *arguments, check=False, **options)
 
@@ -165,6 +173,24 @@ def test_exit_codes(host, fresh_lab):
     normal = preflight(quiet)
     assert (normal.returncode, "0 red" in normal.stdout) == (0, True), normal.stdout
     assert preflight(quiet, "--strict").returncode == ("0 yellow" not in normal.stdout)
+
+
+def test_it_looks_only_for_what_it_is_asked_for(host, found):
+    done = preflight(host, "--json", "--only", "rules,ports")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["results"] == [one for one in found if one["check"] in ("rules", "ports")]
+    assert preflight(host, "--only", "rules,weather").returncode == 2
+
+
+def test_the_installer_refuses_where_another_mesh_or_program_is_in_the_way(host, fresh_lab):
+    done = install(host)
+    assert done.returncode == 1
+    for text in ("red     rules        rules of Kuma", "red     ports        port 15006 of the agent is taken by python3", "move one of them",
+                 "refused: nothing was changed"):
+        assert text in done.stderr
+    forced = install(host, "--force")
+    assert forced.returncode == 1 and "cannot fetch" in forced.stderr, "it went on"
+    assert "cannot fetch" in install(fresh_lab.host("quiet")).stderr
 
 
 def test_a_filter_without_tproxy_is_red(host):

@@ -48,6 +48,31 @@ def test_a_canary_that_fails_captures_nothing(web):
     assert not web.is_active("mooring-rollback.timer") and not is_captured(web)
 
 
+CONFLICTS = {
+    "another mesh's rules": ("nft add table ip nat; nft add chain ip nat KUMA_MESH_OUTBOUND", "rules: rules of Kuma (two meshes cannot",
+                             "nft delete table ip nat"),
+    "a program on the agent's port": ("systemctl stop mooringd && systemd-run --unit=squatter -p Type=exec python3 -m http.server --bind 127.0.0.1 15001",
+                                      "ports: port 15001 of the agent is taken by python3 (squatter.service)", "systemctl stop squatter"),
+}
+
+
+@pytest.mark.parametrize("conflict", CONFLICTS)
+@pytest.mark.parametrize("way", [[], ["--yes"]], ids=["trial", "automation"])
+def test_what_is_in_the_way_is_named_before_anything_is_changed(web, conflict, way):
+    make, says, end = CONFLICTS[conflict]
+    web.exec("sh", "-c", make)
+    try:
+        wait_until(lambda: says in web.mooring("capture", "on", *way, check=False).stderr, says)
+        rules, state = web.exec("nft", "list", "ruleset").stdout, web.exec("sh", "-c", "cat /var/lib/mooring-net/* | sha256sum").stdout
+        result = web.mooring("capture", "on", *way, check=False)
+        assert result.returncode == 1 and says in result.stderr and "Nothing was captured" in result.stderr
+        assert not web.is_active("mooring-rollback.timer") and not is_captured(web)
+        assert web.exec("nft", "list", "ruleset").stdout == rules and "mooring_" not in rules
+        assert web.exec("sh", "-c", "cat /var/lib/mooring-net/* | sha256sum").stdout == state
+    finally:
+        web.exec("sh", "-c", end)
+
+
 def test_confirmed_it_stays_over_a_reboot(web):
     capture_on(web)
     assert web.is_active("mooring-rollback.timer")
