@@ -38,10 +38,10 @@ read_archive() {  # SUITE...: their lists of sources
 }
 
 # Leaves the newest unpacked source of the series in $source and its version in $version.
-unpack_source() {  # PACKAGE SERIES, such as openssl 3.5
+unpack_source() {  # PACKAGE SERIES, such as openssl 3.5, or re2 20220601 where a version is a date
   local candidates
   candidates=$(private_apt apt-cache showsrc --only-source "$1" 2>/dev/null |
-    sed -n "s/^Version: \($2\..*\)/\1/p" | sort -Vru)
+    sed -n "s/^Version: \($2[.+].*\)/\1/p" | sort -Vru)
   for version in $candidates; do
     rm -rf "${work:?}/source" && mkdir "$work/source"
     # A point release vanishes from the pool before it vanishes from the index: then the one before it.

@@ -19,7 +19,7 @@ readonly policy=/usr/sbin/policy-rc.d policy_mark="# temporary: packaging/depend
 declare -A packages
 packages[build]="
   g++ cmake ninja-build ccache pkg-config make perl git ca-certificates xz-utils dpkg-dev debian-archive-keyring python3
-  libuv1-dev libnghttp2-dev libcurl4-openssl-dev libyaml-cpp-dev libssl-dev libtomlplusplus-dev libspdlog-dev libfmt-dev node-llhttp libexpected-dev libcli11-dev
+  libuv1-dev libnghttp2-dev libre2-dev libcurl4-openssl-dev libyaml-cpp-dev libssl-dev libtomlplusplus-dev libspdlog-dev libfmt-dev node-llhttp libexpected-dev libcli11-dev
   nlohmann-json3-dev libprotobuf-dev protobuf-compiler libgtest-dev libgmock-dev libbenchmark-dev"
 packages[demo]="
   nftables iproute2 procps util-linux tcpdump curl openssl postgresql postgresql-client

@@ -32,6 +32,7 @@ nghttp2    nghttp2  trixie    1
 protobuf   protobuf bookworm  3
 curl       curl     trixie    8
 yaml-cpp   yaml-cpp bookworm  0
+re2        re2      bookworm  20220601
 fmt        fmtlib   bookworm  9
 spdlog     spdlog   bookworm  1:1
 "
@@ -179,6 +180,12 @@ build_curl() {
   sed -i 's/^Libs: .*/Libs: -L${libdir} -lcurl/; /^Requires/d' "$root$prefix/lib/pkgconfig/libcurl.pc"
 }
 build_yaml-cpp() { with_cmake "$1" -DYAML_CPP_BUILD_TESTS=OFF -DYAML_CPP_BUILD_TOOLS=OFF -DYAML_CPP_BUILD_CONTRIB=OFF -DYAML_BUILD_SHARED_LIBS=OFF; }
+build_re2() {
+  with_cmake "$1" -DRE2_BUILD_TESTING=OFF
+  mkdir -p "$root$prefix/lib/pkgconfig"
+  printf 'Name: re2\nDescription: regular expressions\nVersion: %s\nLibs: -L%s/lib -lre2\nCflags: -I%s/include\n' \
+    "${version%%[+-]*}" "$prefix" "$prefix" >"$root$prefix/lib/pkgconfig/re2.pc"
+}
 build_fmt() { with_cmake "$1" -DFMT_TEST=OFF -DFMT_DOC=OFF; }
 build_spdlog() {
   with_cmake "$1" -DSPDLOG_FMT_EXTERNAL=ON -DSPDLOG_BUILD_EXAMPLE=OFF -DSPDLOG_BUILD_TESTS=OFF \

@@ -79,8 +79,9 @@ admin::Readiness Agent::readiness() const {
 }
 
 void Agent::publish() {
-  snapshot::Built built = snapshot::build(
-      snapshot::resources_from(config_, names_.names()), identity_.material(), snapshot_.get());
+  snapshot::Resources resources = snapshot::resources_from(config_, names_.names());
+  resources.secrets = identity_.secrets();
+  snapshot::Built built = snapshot::build(resources, snapshot_.get());
   for (const snapshot::Rejected& rejected : built.rejected) {
     log::error("{} is not used: {}: {}", rejected.resource, rejected.field, rejected.reason);
   }

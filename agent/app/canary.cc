@@ -1,5 +1,6 @@
 #include "app/canary.h"
 
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -20,6 +21,8 @@ std::vector<SocketAddress> hosts_of(const snapshot::Listener& listener) {
   return hosts;
 }
 
+constexpr const char* kNoIdentity = "this host has no identity that TLS can use";
+
 std::vector<std::byte> copied(Bytes bytes) {
   return {bytes.begin(), bytes.end()};
 }
@@ -34,14 +37,16 @@ std::string describe_failure(tls::Failure failure, const tls::Session& session) 
 /// One connection, with TLS where `session` is set.
 class Canary::Attempt final : public net::TcpStream::Owner {
  public:
-  Attempt(Canary& all, std::size_t row, std::vector<identity::NameMatcher> peers)
-      : all_(all), row_(row), peers_(std::move(peers)), stream_(all.loop_, all.pool_, *this) {}
+  Attempt(Canary& all, std::size_t row)
+      : all_(all), row_(row), stream_(all.loop_, all.pool_, *this) {}
 
-  [[nodiscard]] Result<void> secure(const std::string& sni) {
+  [[nodiscard]] Result<void> secure(tls::Context& context, const snapshot::Transport& transport) {
+    peers_ = transport.peer_names;
     tls::Context::ClientOptions options;
-    options.sni = sni;
+    options.sni = transport.tls->sni;
+    options.alpn = transport.tls->alpn;
     options.expected_peers = peers_;
-    auto made = all_.client_->make_client(options);
+    auto made = context.make_client(options);
     if (!made) return fail(made.error());
     session_ = std::move(*made);
     return {};
@@ -105,16 +110,8 @@ void Canary::begin() {
   results_.clear();
   attempts_.clear();
   left_out_ = 0;
-  client_.reset();
+  contexts_.clear();
   pending_ = 1;  // until all have begun
-  if (snapshot_->material) {
-    auto made = tls::Context::make(tls::Role::client,
-                                   snapshot_->material,
-                                   proxy::tls_parameters(snapshot_->tls),
-                                   scratch_,
-                                   clock_);
-    if (made) client_ = std::move(*made);
-  }
   limit_.start(kLimit);
   try_upstreams();
   try_services();
@@ -125,90 +122,132 @@ void Canary::begin() {
 
 void Canary::try_upstreams() {
   for (std::size_t i = 0; i < snapshot_->listeners.size(); ++i) {
-    const snapshot::Listener& listener = *snapshot_->listeners[i];
-    const std::size_t position = snapshot_->cluster_of_listener[i];
-    if (listener.direction != snapshot::Direction::outbound || i == snapshot::kOutboundOther ||
-        position == snapshot::kNoMatch)
+    const snapshot::ListenerPart& listener = *snapshot_->listeners[i];
+    if (listener.direction != snapshot::Direction::outbound || i == snapshot::kOutboundOther)
       continue;
-    const snapshot::Cluster& cluster = *snapshot_->clusters[position];
-    const std::vector<identity::NameMatcher> peers = proxy::peer_matchers(cluster.expected_peers);
-    for (const SocketAddress& address :
-         cluster.original_dst ? hosts_of(listener) : cluster.endpoints) {
-      add(fmt::format("upstream {} at {}", cluster.name, address.to_string()),
-          address,
-          peers,
-          cluster.mtls ? &cluster.sni : nullptr);
+    std::set<std::string> names;
+    for (const snapshot::FilterChain& chain : listener.chains) {
+      for (const snapshot::WeightedCluster& cluster : chain.clusters)
+        names.insert(cluster.name);
     }
+    for (const std::string& name : names)
+      try_upstream(listener, name);
   }
+}
+
+void Canary::try_upstream(const snapshot::Listener& listener, const std::string& name) {
+  const std::size_t at = snapshot_->find_cluster(name);
+  if (at == snapshot::kNoMatch) return;
+  const snapshot::ClusterPart& cluster = *snapshot_->clusters[at];
+  const auto target = [&](const SocketAddress& address) {
+    return fmt::format("upstream {} at {}", name, address.to_string());
+  };
+  if (cluster.type == snapshot::Cluster::Type::original_dst) {
+    for (const SocketAddress& address : hosts_of(listener))
+      add(target(address), address, cluster.transport_for(nullptr));
+    return;
+  }
+  for (const snapshot::Endpoint& endpoint : snapshot_->endpoints[at]->list)
+    add(target(endpoint.address), endpoint.address, cluster.transport_for(endpoint.spec));
 }
 
 // The path of a captured service has no way in before capture: what can be tried is its TLS, with
 // ourselves as the peer, and its application.
 void Canary::try_services() {
-  const std::string no_sni;
   for (std::size_t i = 0; i < snapshot_->listeners.size(); ++i) {
-    const snapshot::Listener& listener = *snapshot_->listeners[i];
-    if (listener.direction != snapshot::Direction::inbound || listener.cluster.empty() ||
-        i == snapshot::kInboundOther)
+    const snapshot::ListenerPart& listener = *snapshot_->listeners[i];
+    if (listener.direction != snapshot::Direction::inbound || i == snapshot::kInboundOther)
       continue;
     const std::string name = "service " + listener.name.substr(listener.name.find('_') + 1);
-    if (listener.bind && listener.tls != snapshot::DownstreamTls::none && snapshot_->material) {
-      add(fmt::format("{} at {}", name, listener.bind->to_string()),
-          *listener.bind,
-          {{.text = snapshot_->material->id()}},
-          &no_sni);
-    } else if (listener.tls != snapshot::DownstreamTls::none) {
-      meet_ourselves(name);
+    for (const snapshot::ChainPart& chain : listener.parts) {
+      if (chain.transport.tls != nullptr) try_service(listener, chain.transport, name);
     }
-    const std::size_t position = snapshot_->cluster_of_listener[i];
-    if (position == snapshot::kNoMatch) continue;
-    for (const SocketAddress& address : snapshot_->clusters[position]->endpoints) {
-      add(fmt::format("{}, its application at {}", name, address.to_string()),
-          address,
-          {},
-          nullptr);
-    }
+    if (listener.chains.empty()) continue;
+    for (const snapshot::WeightedCluster& cluster : listener.chains.front().clusters)
+      try_application(cluster.name, name);
   }
+}
+
+void Canary::try_service(const snapshot::Listener& listener,
+                         const snapshot::Transport& transport,
+                         const std::string& name) {
+  if (!listener.bind || transport.part == nullptr) return meet_ourselves(transport, name);
+  const std::string target = fmt::format("{} at {}", name, listener.bind->to_string());
+  add(target, *listener.bind, our_client(transport));
+}
+
+void Canary::try_application(const std::string& cluster, const std::string& name) {
+  const snapshot::EndpointsPart* endpoints = snapshot_->find_endpoints(cluster);
+  if (endpoints == nullptr) return;
+  for (const snapshot::Endpoint& endpoint : endpoints->list) {
+    add(fmt::format("{}, its application at {}", name, endpoint.address.to_string()),
+        endpoint.address,
+        {});
+  }
+}
+
+tls::Context* Canary::context(const snapshot::TlsPartPtr& part) {
+  if (part == nullptr) return nullptr;
+  const auto known = contexts_.find(part);
+  if (known != contexts_.end()) return known->second.get();
+  auto made = proxy::make_context(*part, scratch_, clock_);
+  auto& kept = contexts_[part];
+  if (made) kept = std::move(*made);
+  return kept.get();
 }
 
 void Canary::add(std::string target,
                  const SocketAddress& address,
-                 std::vector<identity::NameMatcher> peers,
-                 const std::string* sni) {
+                 const snapshot::Transport& transport) {
   if (attempts_.size() >= kMaxAttempts) {
     ++left_out_;
     return;
   }
   results_.push_back({std::move(target), "no answer in time"});
-  if (sni != nullptr && !client_) {
-    results_.back().problem = "this host has no identity that TLS can use";
+  tls::Context* with = context(transport.part);
+  if (transport.tls != nullptr && with == nullptr) {
+    results_.back().problem = kNoIdentity;
     return;
   }
   ++pending_;
-  attempts_.push_back(std::make_unique<Attempt>(*this, results_.size() - 1, std::move(peers)));
+  attempts_.push_back(std::make_unique<Attempt>(*this, results_.size() - 1));
   Attempt& attempt = *attempts_.back();
-  if (sni != nullptr) {
-    if (auto secured = attempt.secure(*sni); !secured)
+  if (transport.tls != nullptr) {
+    if (auto secured = attempt.secure(*with, transport); !secured)
       return attempt.finish(describe(secured.error()));
   }
   attempt.connect(address);
 }
 
-void Canary::meet_ourselves(const std::string& target) {
-  results_.push_back({target, "this host has no identity that TLS can use"});
-  if (!client_) return;
-  const std::vector<identity::NameMatcher> expected{{.text = snapshot_->material->id()}};
+// What a peer would speak to a service with, if it had this host's identity.
+snapshot::Transport Canary::our_client(const snapshot::Transport& server) {
+  static const snapshot::TlsContext kContext = [] {
+    snapshot::TlsContext context;
+    context.alpn = {"kuma"};
+    return context;
+  }();
+  snapshot::TlsPart part = *server.part;
+  part.is_server = false;
+  snapshot::Transport client;
+  client.tls = &kContext;
+  client.part = std::make_shared<const snapshot::TlsPart>(std::move(part));
+  client.peer_names = {{.text = client.part->material->id()}};
+  return client;
+}
+
+void Canary::meet_ourselves(const snapshot::Transport& transport, const std::string& target) {
+  results_.push_back({target, kNoIdentity});
+  if (transport.part == nullptr) return;
+  const snapshot::Transport ours = our_client(transport);
+  tls::Context* client_context = context(ours.part);
+  tls::Context* server_context = context(transport.part);
+  if (client_context == nullptr || server_context == nullptr) return;
   tls::Context::ClientOptions options;
-  options.expected_peers = expected;
-  auto context = tls::Context::make(tls::Role::server,
-                                    snapshot_->material,
-                                    proxy::tls_parameters(snapshot_->tls),
-                                    scratch_,
-                                    clock_);
-  auto client = client_->make_client(options);
-  if (!context || !client) return;
-  auto server = (*context)->make_server();
-  if (!server) return;
+  options.alpn = ours.tls->alpn;
+  options.expected_peers = ours.peer_names;
+  auto client = client_context->make_client(options);
+  auto server = server_context->make_server();
+  if (!client || !server) return;
   tls::Session* from = client->get();
   tls::Session* to = server->get();
   std::vector<std::byte> flight = copied(from->start().to_peer);

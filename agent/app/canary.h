@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -44,11 +45,15 @@ class Canary {
   void begin();
   void try_upstreams();
   void try_services();
-  void add(std::string target,
-           const SocketAddress& address,
-           std::vector<identity::NameMatcher> peers,
-           const std::string* sni);
-  void meet_ourselves(const std::string& target);
+  void try_upstream(const snapshot::Listener& listener, const std::string& name);
+  void try_service(const snapshot::Listener& listener,
+                   const snapshot::Transport& transport,
+                   const std::string& name);
+  void try_application(const std::string& cluster, const std::string& name);
+  void add(std::string target, const SocketAddress& address, const snapshot::Transport& transport);
+  void meet_ourselves(const snapshot::Transport& transport, const std::string& target);
+  [[nodiscard]] static snapshot::Transport our_client(const snapshot::Transport& server);
+  [[nodiscard]] tls::Context* context(const snapshot::TlsPartPtr& part);
   void finish_if_done();
   void end();
 
@@ -57,7 +62,7 @@ class Canary {
   net::StreamPool pool_;
   tls::Scratch scratch_;
   snapshot::SnapshotPtr snapshot_;
-  std::unique_ptr<tls::Context> client_;
+  std::map<snapshot::TlsPartPtr, std::unique_ptr<tls::Context>> contexts_;
   std::vector<CanaryResult> results_;
   std::vector<std::unique_ptr<Attempt>> attempts_;
   std::size_t pending_ = 0;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/log.h"
+#include "snapshot/from_config.h"
 
 namespace mooring::app {
 
@@ -34,6 +35,7 @@ void IdentityWatch::set_files(std::optional<identity::IdentityFiles> files) {
   files_ = std::move(files);
   if (files_) return load(*files_);
   material_.reset();
+  secrets_.clear();
   problem_.clear();
 }
 
@@ -46,13 +48,15 @@ void IdentityWatch::look() {
 void IdentityWatch::load(const identity::IdentityFiles& files) {
   // Before reading: what is replaced meanwhile is seen as a change by the next look.
   seen_ = identity::look_at(files);
-  auto loaded = identity::load_material(files);
+  identity::MaterialText text;
+  auto loaded = identity::load_material(files, &text);
   if (!loaded) {
     problem_ = describe(loaded.error());
     log::error("{}: {}", material_ ? "identity not replaced" : "no identity", problem_);
     return;
   }
   material_ = std::move(*loaded);
+  secrets_ = snapshot::secrets_from(std::move(text));
   problem_.clear();
   ++updates_;
   log::info("identity {} is in use", material_->id());

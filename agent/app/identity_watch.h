@@ -5,10 +5,12 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "config/model.h"
 #include "core/loop.h"
 #include "identity/svid_files.h"
+#include "snapshot/resources.h"
 
 namespace mooring::app {
 
@@ -24,6 +26,8 @@ class IdentityWatch {
   /// Loads at once, without calling `on_change`. Broken files keep what was loaded before.
   void set_files(std::optional<identity::IdentityFiles> files);
 
+  /// The same as resources: empty without an identity.
+  [[nodiscard]] const std::vector<snapshot::Secret>& secrets() const noexcept { return secrets_; }
   [[nodiscard]] const identity::MaterialPtr& material() const noexcept { return material_; }
   /// Why the newest files are not in use; empty when they are.
   [[nodiscard]] const std::string& problem() const noexcept { return problem_; }
@@ -37,6 +41,7 @@ class IdentityWatch {
   std::optional<identity::IdentityFiles> files_;
   identity::FilesState seen_;
   identity::MaterialPtr material_;
+  std::vector<snapshot::Secret> secrets_;
   std::string problem_;
   std::uint64_t updates_ = 0;
   Timer timer_;

@@ -49,31 +49,32 @@ void add_control_plane(std::vector<Problem>& list, const ControlPlaneState& stat
 }
 
 void add_identity(std::vector<Problem>& list, const Report& report) {
-  const identity::MaterialPtr& material = report.snapshot.material;
+  const identity::Presented* own = report.snapshot.own_identity();
   if (report.control_plane) {
     add_control_plane(list, *report.control_plane, report.now);
-    if (!material) list.push_back({true, "this host has no identity from the control plane yet"});
+    if (own == nullptr)
+      list.push_back({true, "this host has no identity from the control plane yet"});
   } else if (!report.config.identity) {
     list.push_back({true, "this host has no identity: [identity] is not configured"});
   } else if (!report.identity_problem.empty()) {
     list.push_back(
-        {true, (material ? "identity not replaced: " : "no identity: ") + report.identity_problem});
+        {true,
+         (own != nullptr ? "identity not replaced: " : "no identity: ") + report.identity_problem});
   }
-  if (!material) return;
-  const identity::Presented& own = *material->presented;
-  const auto life = own.not_after - own.not_before;
-  const auto rest = own.not_after - report.now;
+  if (own == nullptr) return;
+  const auto life = own->not_after - own->not_before;
+  const auto rest = own->not_after - report.now;
   if (rest <= WallTime::duration::zero()) {
-    list.push_back({true, fmt::format("the certificate of {} has expired", material->id())});
-  } else if (own.not_before > report.now) {
+    list.push_back({true, fmt::format("the certificate of {} has expired", own->spiffe_id)});
+  } else if (own->not_before > report.now) {
     list.push_back({true,
                     fmt::format("the certificate of {} is not yet valid; is the clock right?",
-                                material->id())});
+                                own->spiffe_id)});
   } else if (rest < life / 10) {
     const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(rest).count();
     list.push_back(
         {false,
-         fmt::format("the certificate of {} expires in {} minutes", material->id(), minutes)});
+         fmt::format("the certificate of {} expires in {} minutes", own->spiffe_id, minutes)});
   }
 }
 
@@ -82,13 +83,20 @@ std::string_view trust_domain_of(std::string_view id) {
   return id.substr(0, id.find('/'));
 }
 
+bool has_bundle(const snapshot::Snapshot& snapshot, std::string_view trust_domain) {
+  return std::any_of(
+      snapshot.secrets.begin(), snapshot.secrets.end(), [&](const snapshot::SecretPtr& secret) {
+        return secret->trusted && secret->trusted->bundles.contains(trust_domain);
+      });
+}
+
 void add_missing_bundles(std::vector<Problem>& list,
-                         const identity::Material& material,
+                         const snapshot::Snapshot& snapshot,
                          const std::string& what,
                          const std::vector<config::SpiffePattern>& patterns) {
   for (const config::SpiffePattern& pattern : patterns) {
     const std::string_view domain = trust_domain_of(pattern.text);
-    if (material.trusted->bundles.contains(domain)) continue;
+    if (has_bundle(snapshot, domain)) continue;
     list.push_back(
         {false, fmt::format("{}: there is no bundle for trust domain {}", what, domain)});
     return;
@@ -133,13 +141,12 @@ std::vector<Problem> problems(const Report& report) {
                      service.name,
                      service.target ? service.target->port : service.port)});
   }
-  if (report.snapshot.material) {
-    const identity::Material& material = *report.snapshot.material;
+  if (report.snapshot.own_identity() != nullptr) {
     for (const auto& service : report.config.services) {
-      add_missing_bundles(list, material, "service " + service.name, service.allow);
+      add_missing_bundles(list, report.snapshot, "service " + service.name, service.allow);
     }
     for (const auto& upstream : report.config.upstreams) {
-      add_missing_bundles(list, material, "upstream " + upstream.name, upstream.spiffe_ids);
+      add_missing_bundles(list, report.snapshot, "upstream " + upstream.name, upstream.spiffe_ids);
     }
   }
   for (const std::string& name : snapshot::host_names(report.config)) {

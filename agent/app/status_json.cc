@@ -84,13 +84,13 @@ UpstreamCounts count_cluster(const observe::StatsRegistry& stats, const std::str
 }
 
 Json identity_json(const Report& report) {
-  const identity::MaterialPtr& material = report.snapshot.material;
-  if (!material) return nullptr;
+  const identity::Presented* own = report.snapshot.own_identity();
+  if (own == nullptr) return nullptr;
   const std::optional<ControlPlaneState>& plane = report.control_plane;
-  return {{"spiffe_id", material->id()},
-          {"issuer", identity::issuer(*material->presented->chain.front())},
-          {"not_after", time_text(material->presented->not_after)},
-          {"expires_in_s", seconds(material->presented->not_after - report.now)},
+  return {{"spiffe_id", own->spiffe_id},
+          {"issuer", identity::issuer(*own->chain.front())},
+          {"not_after", time_text(own->not_after)},
+          {"expires_in_s", seconds(own->not_after - report.now)},
           {"source", report.config.identity ? report.config.identity->svid_file : ""},
           {"key", plane ? plane->key_origin : ""},
           {"renews_at", plane && plane->renews_at ? time_text(*plane->renews_at) : ""}};
@@ -111,7 +111,7 @@ Json capture_json(const Report& report) {
 }
 
 const char* service_state(const Report& report, const config::Service& service) {
-  if (!report.snapshot.material) return "no_identity";
+  if (report.snapshot.own_identity() == nullptr) return "no_identity";
   if (!service.listen && report.capture.state != "active") return "not_captured";
   return application_refuses(report.stats, service) ? "failed" : "ready";
 }

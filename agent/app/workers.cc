@@ -20,8 +20,10 @@ std::string stats_address(const SocketAddress& address) {
 
 observe::ListenerKey key_of(const snapshot::Listener& listener, std::uint16_t other_port) {
   if (listener.bind) return {listener.name, stats_address(*listener.bind)};
-  if (listener.match.empty()) return {listener.name, stats_address({IpAddress{}, other_port})};
-  const snapshot::DestinationMatch& first = listener.match.front();
+  const snapshot::DestinationMatch first =
+      listener.match.empty() ? snapshot::DestinationMatch{} : listener.match.front();
+  if (first.prefix.length == 0 && first.port == 0)  // whatever is captured
+    return {listener.name, stats_address({first.prefix.base, other_port})};
   return {listener.name, stats_address({first.prefix.base, first.port})};
 }
 
@@ -137,9 +139,10 @@ std::shared_ptr<const proxy::StatsTable> Workers::stats_table(const snapshot::Sn
                                                               std::size_t worker) {
   auto table = std::make_shared<proxy::StatsTable>();
   for (std::size_t i = 0; i < snapshot.listeners.size(); ++i) {
-    const std::uint16_t other_port = i == snapshot::kInboundOther ? inbound_port_ : outbound_port_;
+    const snapshot::Listener& listener = *snapshot.listeners[i];
+    const bool is_inbound = listener.direction == snapshot::Direction::inbound;
     table->listeners.push_back(
-        &stats_.listener(key_of(*snapshot.listeners[i], other_port), worker));
+        &stats_.listener(key_of(listener, is_inbound ? inbound_port_ : outbound_port_), worker));
   }
   for (const snapshot::ClusterPtr& cluster : snapshot.clusters) {
     table->clusters.push_back(&stats_.cluster(cluster->name, worker));

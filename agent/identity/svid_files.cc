@@ -42,10 +42,10 @@ Checked<void> check_key_mode(const std::string& path) {
       "chmod 0640 or stricter"});
 }
 
-struct KeyText {
-  MaterialText* text;
-  ~KeyText() { OPENSSL_cleanse(text->key_pem.data(), text->key_pem.size()); }
-};
+void forget(MaterialText& text) noexcept {
+  OPENSSL_cleanse(text.key_pem.data(), text.key_pem.size());
+  text = {};
+}
 
 Checked<void> read_all(const IdentityFiles& files, MaterialText& text) {
   const auto into = [](std::string& to, const std::string& path) -> Checked<void> {
@@ -76,10 +76,8 @@ Diagnostic with_file(Diagnostic diagnostic, const IdentityFiles& files) {
   return diagnostic;
 }
 
-Checked<MaterialPtr> load_once(const IdentityFiles& files) {
+Checked<MaterialPtr> load_once(const IdentityFiles& files, MaterialText& text) {
   if (auto mode = check_key_mode(files.key); !mode) return fail(mode.error());
-  MaterialText text;
-  const KeyText cleansed{&text};
   if (auto read = read_all(files, text); !read) return fail(read.error());
   auto material = build_material(text);
   if (!material) return fail(with_file(material.error(), files));
@@ -104,12 +102,19 @@ FilesState look_at(const IdentityFiles& files) {
   return state;
 }
 
-Checked<MaterialPtr> load_material(const IdentityFiles& files) {
+Checked<MaterialPtr> load_material(const IdentityFiles& files, MaterialText* wanted) {
+  MaterialText text;
+  const auto finish = [&](Checked<MaterialPtr> result) {
+    if (result && wanted != nullptr) *wanted = std::move(text);
+    forget(text);
+    return result;
+  };
   FilesState before = look_at(files);
   for (int attempt = 1;; ++attempt) {
-    auto material = load_once(files);
+    auto material = load_once(files, text);
     FilesState after = look_at(files);
-    if (after == before) return material;
+    if (after == before) return finish(std::move(material));
+    forget(text);
     if (attempt == kReadAttempts) {
       return fail(
           Diagnostic{files.svid, "the identity's files keep changing while they are read", {}});

@@ -46,7 +46,8 @@ struct FilesState {
 /// Reads all files and checks them together. When they change while they are read they are read
 /// again, a few times; an SVID and a key that do not belong together are refused (a rotation that
 /// is half done: the next change of the files is the time to try again). The diagnostic's path is
-/// the file.
-[[nodiscard]] Checked<MaterialPtr> load_material(const IdentityFiles& files);
+/// the file. `text`, if given, is what was read; empty after a failure.
+[[nodiscard]] Checked<MaterialPtr> load_material(const IdentityFiles& files,
+                                                 MaterialText* text = nullptr);
 
 }  // namespace mooring::identity

@@ -104,6 +104,22 @@ constexpr std::array<Row, kCloseReasons> kRows{{
      "refused.",
      "Add an upstream for {destination}, exclude the address from capture, or set capture.other to "
      "pass."},
+    {no_filter_chain,
+     "no_filter_chain",
+     "NR",
+     "NR",
+     false,
+     "{name} has no filter chain for a connection to {destination} that begins as this one did.",
+     "If {destination} is meant to be reached, let the control plane's policies declare its port "
+     "and protocol; `mooring status` shows what this host was given."},
+    {not_served,
+     "not_served",
+     "NR",
+     "NR",
+     false,
+     "{name} asks for what this agent does not serve{detail}.",
+     "Declare the port as TCP in the mesh, or take its destination out of capture, until an agent "
+     "that serves it is installed."},
     {self_call,
      "self_call",
      "NR",

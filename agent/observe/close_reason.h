@@ -24,6 +24,8 @@ enum class CloseReason : std::uint8_t {
   connect_unreachable,
   no_endpoint,        // the cluster has no endpoint
   no_route,           // captured, matches nothing, and the configuration refuses that
+  no_filter_chain,    // captured, and its listener has no filter chain for it
+  not_served,         // its filter chain is one that this agent cannot serve
   self_call,          // the agent would have connected to itself
   no_identity,        // this host has no certificate yet, and the chain needs one
   plaintext_refused,  // a strict port got bytes that are no ClientHello

@@ -69,6 +69,8 @@ bool is_tls_failure(CloseReason reason) {
     case CloseReason::connect_unreachable:
     case CloseReason::no_endpoint:
     case CloseReason::no_route:
+    case CloseReason::no_filter_chain:
+    case CloseReason::not_served:
     case CloseReason::self_call:
     case CloseReason::no_identity:
     case CloseReason::denied:

@@ -1,27 +1,37 @@
 // Who may talk to a service. Pure.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "snapshot/regexes.h"
 #include "snapshot/resources.h"
 
 namespace mooring::policy {
 
-struct Verdict {
-  bool allowed = false;
-  std::string rule;  // "allow spiffe://td/web", "deny ...", or empty: no rule matched
-  std::string
-      shadow;  // what the shadow rules say where that differs: "deny spiffe://td/web", else empty
+/// What rules look at. Views live as long as the call.
+struct ConnFacts {
+  bool is_authenticated = false;  // the peer has shown a certificate, and it holds
+  std::span<const std::string_view> uri_names = {};  // of the peer's certificate
+  std::span<const std::string_view> dns_names = {};
+  std::string_view server_name = {};
+  SocketAddress destination = {};  // the original one
+  IpAddress source = {};
 };
 
-[[nodiscard]] bool matches(const config::SpiffePattern& pattern,
-                           std::string_view spiffe_id) noexcept;
+struct Verdict {
+  bool allowed = false;
+  std::string rule;    // its name: "allow spiffe://td/web", "deny ...", or empty: no rule matched
+  std::string shadow;  // the shadow's rule where that decides otherwise, else empty
+  bool shadow_allowed = false;  // what it decides then
+};
 
-/// Deny first, then allow, else denied. With shadow lists, `shadow` tells what they would have
-/// decided in their place: a shadow deny that matches, or a shadow allow list that does not (or
-/// would let in what is denied).
-[[nodiscard]] Verdict authorize(const snapshot::Authorization& rules,
-                                std::string_view peer_spiffe_id);
+/// All of `filters` must allow; the first one that denies is named, else the first that matched.
+/// `regexes` are the listener's, null where it has none.
+[[nodiscard]] Verdict authorize(const std::vector<snapshot::Authorization>& filters,
+                                const ConnFacts& facts,
+                                const snapshot::Regexes* regexes);
 
 }  // namespace mooring::policy

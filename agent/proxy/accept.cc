@@ -1,5 +1,5 @@
-// The gather and decide phases of a connection: what was meant, which listener and cluster serve
-// it, and with which protocol the downstream speaks.
+// The gather and decide phases of a connection: what was meant, which listener, filter chain and
+// cluster serve it, and with which protocol the downstream speaks.
 #include "net/socket.h"
 #include "proxy/worker_loop.h"
 #include "tls/client_hello.h"
@@ -7,12 +7,25 @@
 namespace mooring::proxy {
 
 using observe::CloseReason;
-using snapshot::DownstreamTls;
+
+namespace {
+
+std::string lower_case(std::string text) {
+  for (char& c : text) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return text;
+}
+
+}  // namespace
 
 void Conn::begin(UniqueFd fd, SocketKind kind, const std::string& bound) {
   start_ = worker_.clock().wall();
   start_ms_ = last_active_ms_ = worker_.loop().now_ms();
   const bool gathered = gather(fd.get(), kind, bound);
+  const bool needs_peek = (listener_->tls_inspector || listener_->http_inspector) &&
+                          policy::needs_first_bytes(listener_->chains, downstream_local_);
+  if (!needs_peek) choose_chain();
   downstream_.tcp = std::make_unique<net::TcpStream>(worker_.loop(), worker_.pool(), *this);
   if (auto adopted = downstream_.tcp->adopt(std::move(fd)); !adopted) {
     return finish(CloseReason::out_of_resources, describe(adopted.error()));
@@ -23,8 +36,12 @@ void Conn::begin(UniqueFd fd, SocketKind kind, const std::string& bound) {
     if (cluster_stats_ != nullptr) cluster_stats_->upstream_cx_overflow.add();
     return finish(CloseReason::connection_limit);
   }
-  if (!cluster_) return finish(CloseReason::no_route);
-  is_inbound() ? begin_inbound() : begin_outbound();
+  if (!needs_peek) return begin_chain();
+  phase_ = Phase::peeking;
+  // A client that speaks first may take its time; a server that does must not wait for a silent
+  // client.
+  if (listener_->server_first) set_deadline(worker_.options().peek_timeout);
+  downstream_.tcp->start_reading();
 }
 
 // False: the connection was dialled to the agent itself.
@@ -62,75 +79,114 @@ bool Conn::gather(int fd, SocketKind kind, const std::string& bound) {
   stats_ = worker_.stats().listeners[position];
   stats_->downstream_cx_total.add();
   stats_->downstream_cx_active.add();
-  material_ = snapshot.material;
   generation_ = snapshot.generation;
-  const std::size_t cluster = snapshot.cluster_of_listener[position];
-  if (cluster == snapshot::kNoMatch) {
-    stats_->no_filter_chain_match.add();
-  } else {
-    cluster_ = snapshot.clusters[cluster];
-    cluster_stats_ = worker_.stats().clusters[cluster];
-  }
   return !is_self;
 }
 
-void Conn::begin_outbound() {
-  if (cluster_->mtls && worker_.client_tls() == nullptr) return finish(CloseReason::no_identity);
-  if (!cluster_->mtls) return connect_upstream();
-  if (!worker_.handshakes_full(HandshakeRole::client, handshake_group())) {
-    enter_handshake();
-    return connect_upstream();
-  }
-  // The peer's clock runs from the connect on, so that the wait comes before it. How long is the
-  // application's to decide.
-  phase_ = Phase::awaiting_slot;
-  worker_.wait_for_slot(HandshakeRole::client, id_, handshake_group());
+policy::ChainFacts Conn::chain_facts() const noexcept {
+  policy::ChainFacts facts;
+  facts.destination = downstream_local_;
+  if (!first_facts_) return facts;
+  if (first_facts_->is_tls) facts.transport_protocol = "tls";
+  facts.server_name = first_facts_->server_name;
+  facts.application_protocols = first_facts_->application_protocols;
+  return facts;
 }
 
-void Conn::begin_inbound() {
-  switch (listener_->tls) {
-    case DownstreamTls::none:
-      return connect_upstream();
-    case DownstreamTls::strict:
-      return start_server_handshake({});
-    case DownstreamTls::permissive:
-      phase_ = Phase::peeking;
-      // A client that speaks first may take its time; a server that does must not wait for a silent
-      // client.
-      if (listener_->server_first) set_deadline(worker_.options().peek_timeout);
-      downstream_.tcp->start_reading();
-      return;
+void Conn::choose_chain() {
+  const std::size_t at = policy::choose_chain(listener_->chains, chain_facts());
+  chain_ = at == policy::kNoChain ? nullptr : &listener_->parts[at];
+  cluster_.reset();
+  cluster_stats_ = nullptr;
+  const bool has_cluster = chain_ != nullptr && !chain_->spec->clusters.empty();
+  const std::size_t position =
+      has_cluster ? worker_.snapshot().find_cluster(chain_->spec->clusters.front().name)
+                  : snapshot::kNoMatch;
+  if (position == snapshot::kNoMatch) return;
+  cluster_ = worker_.snapshot().clusters[position];
+  cluster_stats_ = worker_.stats().clusters[position];
+}
+
+// After a wait: what came into force meanwhile counts. True: the chain was chosen anew.
+bool Conn::use_newest() {
+  const snapshot::Snapshot& snapshot = worker_.snapshot();
+  if (snapshot.generation == generation_) return false;
+  const std::size_t position = snapshot.find_listener(listener_->name);
+  if (position == snapshot::kNoMatch) return false;
+  worker_.send_home({generation_, std::move(listener_), std::move(cluster_)});
+  listener_ = snapshot.listeners[position];
+  generation_ = snapshot.generation;
+  choose_chain();
+  return true;
+}
+
+void Conn::begin_chain() {
+  if (chain_ != nullptr && !chain_->spec->not_served.empty())
+    return finish(CloseReason::not_served, chain_->spec->not_served);
+  if (!cluster_) {
+    stats_->no_filter_chain_match.add();
+    const bool has_chains = chain_ == nullptr && !listener_->chains.empty();
+    return finish(has_chains ? CloseReason::no_filter_chain : CloseReason::no_route);
   }
+  if (chain_->transport.tls != nullptr) return start_server_handshake();
+  serve_plain();
+}
+
+void Conn::serve_plain() {
+  downstream_.tcp->stop_reading();
+  if (!chain_->spec->authorization.empty()) return authorize();
+  begin_upstream();
+}
+
+// The peer's clock runs from the connect on, so that the wait for a handshake comes before it. How
+// long is the application's to decide.
+void Conn::begin_upstream() {
+  if (!cluster_->may_use_tls()) return connect_upstream();
+  if (cluster_->socket_matches.empty() && cluster_->transport.part == nullptr)
+    return finish(CloseReason::no_identity);
+  constexpr auto kRole = HandshakeRole::client;
+  if (!worker_.handshakes_full(kRole, handshake_group(kRole))) {
+    enter_handshake(kRole);
+    return connect_upstream();
+  }
+  phase_ = Phase::awaiting_slot;
+  handshake_role_ = kRole;
+  worker_.wait_for_slot(kRole, id_, handshake_group(kRole));
+}
+
+// True: it is known what the client speaks.
+bool Conn::inspect(Bytes bytes) {
+  if (!listener_->tls_inspector) return true;
+  tls::ClientHello hello = tls::inspect_client_hello(bytes);
+  if (hello.kind == tls::FirstBytes::need_more && bytes.size() <= tls::kMaxClientHelloBytes)
+    return false;
+  if (hello.kind != tls::FirstBytes::client_hello) return true;
+  first_facts_ = std::make_unique<FirstFacts>();
+  first_facts_->is_tls = true;
+  first_facts_->server_name = lower_case(hello.sni);
+  first_facts_->application_protocols = std::move(hello.alpn);
+  return true;
 }
 
 void Conn::peek(Bytes bytes) {
-  if (!early_) set_deadline(worker_.options().handshake_timeout);
-  hold(bytes);
-  if (early_->size() > tls::kMaxClientHelloBytes) return become_plain();
-  const std::vector<std::byte> first = take_held();
-  const tls::ClientHello hello = tls::inspect_client_hello(first);
-  if (hello.is_mesh) {
-    clear_deadline();
-    return start_server_handshake(first);
-  }
-  hold(first);
-  if (hello.kind != tls::FirstBytes::need_more) become_plain();
+  if (!downstream_.early) set_deadline(worker_.options().handshake_timeout);
+  hold(downstream_, bytes);
+  const std::vector<std::byte> first = take_held(downstream_);
+  const bool is_known = inspect(first);
+  hold(downstream_, first);
+  if (is_known) end_peek();
 }
 
-bool Conn::is_strict_now() const {
-  const snapshot::Snapshot& snapshot = worker_.snapshot();
-  const std::size_t position = snapshot.find_listener(listener_->name);
-  return position != snapshot::kNoMatch &&
-         snapshot.listeners[position]->tls == DownstreamTls::strict;
-}
-
-void Conn::become_plain() {
-  if (is_strict_now()) return finish(CloseReason::plaintext_refused);
+void Conn::end_peek() {
   clear_deadline();
-  stats_->plaintext_accepted.add();
-  downstream_.tcp->stop_reading();
-  watches_late_tls_ = listener_->server_first && (!early_ || early_->empty());
-  connect_upstream();
+  if (!use_newest()) choose_chain();
+  const bool is_plain = chain_ != nullptr && chain_->transport.tls == nullptr;
+  if (chain_ != nullptr && !is_plain && downstream_.read_ended)
+    return finish(CloseReason::plaintext_refused);
+  watches_late_tls_ =
+      is_plain && listener_->server_first && (!downstream_.early || downstream_.early->empty());
+  if (is_plain && cluster_) stats_->plaintext_accepted.add();
+  begin_chain();
 }
 
 }  // namespace mooring::proxy

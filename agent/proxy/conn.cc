@@ -6,7 +6,6 @@
 
 #include "core/log.h"
 #include "net/socket.h"
-#include "policy/authorize.h"
 #include "proxy/worker_loop.h"
 
 namespace mooring::proxy {
@@ -17,12 +16,15 @@ namespace {
 
 constexpr std::uint64_t kFarthestDeadlineMs = 60'000;
 
+// An idle connection is this, its two streams and their TLS.
+static_assert(sizeof(Conn) <= 448);
+
 }  // namespace
 
 Conn::Conn(WorkerLoop& worker, std::uint64_t id) : worker_(worker), id_(id) {}
 
 Conn::~Conn() {
-  worker_.send_home({generation_, std::move(listener_), std::move(cluster_), std::move(material_)});
+  worker_.send_home({generation_, std::move(listener_), std::move(cluster_)});
 }
 
 void Conn::set_deadline(Milliseconds after) {
@@ -47,9 +49,9 @@ void Conn::on_deadline() {
   deadline_ms_ = 0;
   switch (phase_) {
     case Phase::peeking:
-      if (early_ && !early_->empty())
+      if (downstream_.early && !downstream_.early->empty())
         return finish(CloseReason::handshake_timeout, "first bytes incomplete");
-      return become_plain();
+      return end_peek();
     case Phase::awaiting_slot:
       return finish(CloseReason::handshake_limit);
     case Phase::handshaking:
@@ -65,48 +67,6 @@ void Conn::on_deadline() {
   }
 }
 
-bool Conn::is_trusted_by(const snapshot::Snapshot& snapshot, const tls::PeerInfo& peer) const {
-  if (!snapshot.material || snapshot.material == material_) return true;
-  return snapshot.material->trusted->contains(peer.spiffe_id, peer.trust_anchor);
-}
-
-bool Conn::is_expected_by(const snapshot::Snapshot& snapshot,
-                          std::size_t listener,
-                          const std::string& peer) const {
-  const std::size_t at = snapshot.cluster_of_listener[listener];
-  if (at == snapshot::kNoMatch) return true;  // nobody is called there any more
-  const snapshot::Cluster& cluster = *snapshot.clusters[at];
-  return !cluster.mtls || snapshot.clusters[at] == cluster_ ||
-         std::any_of(cluster.expected_peers.begin(),
-                     cluster.expected_peers.end(),
-                     [&](const auto& pattern) { return policy::matches(pattern, peer); });
-}
-
-void Conn::recheck(const snapshot::Snapshot& snapshot) {
-  if (phase_ == Phase::closing || !listener_) return;
-  const Side& secured = is_inbound() ? downstream_ : upstream_;
-  const std::size_t position = snapshot.find_listener(listener_->name);
-  if (!secured.tls) {
-    const bool is_served = phase_ == Phase::connecting || phase_ == Phase::relaying;
-    if (is_inbound() && is_served && is_strict_now()) finish(CloseReason::policy_changed);
-    return;
-  }
-  if (!secured.tls->is_established()) return;  // asked again when it is
-  const tls::PeerInfo& peer = secured.tls->peer();
-  if (!is_trusted_by(snapshot, peer)) return finish(CloseReason::trust_removed);
-  if (position == snapshot::kNoMatch) return;
-  if (!is_inbound()) {
-    if (!is_expected_by(snapshot, position, peer.spiffe_id)) finish(CloseReason::policy_changed);
-    return;
-  }
-  if (snapshot.listeners[position] == listener_) return;
-  policy::Verdict verdict =
-      policy::authorize(snapshot.listeners[position]->authorization, peer.spiffe_id);
-  if (verdict.allowed) return;
-  rule_ = std::move(verdict.rule);
-  finish(CloseReason::policy_changed);
-}
-
 void Conn::look_for_resets() {
   if (phase_ != Phase::relaying && phase_ != Phase::awaiting_slot) return;
   for (Side* side : {&downstream_, &upstream_}) {
@@ -117,7 +77,7 @@ void Conn::look_for_resets() {
 }
 
 bool Conn::stalls_handshake() const noexcept {
-  return counts_as_handshake_ && !has_answered_ && !early_ &&
+  return counts_as_handshake_ && !has_answered_ && !downstream_.early &&
          net::readable_bytes(downstream_.tcp->fd()) == 0;
 }
 
@@ -177,51 +137,55 @@ observe::AccessRecord Conn::record(CloseReason reason, std::string detail) const
   const std::size_t prefix = listener_->name.find('_');
   out.listener = listener_->name.substr(prefix == std::string::npos ? 0 : prefix + 1);
   if (cluster_) out.cluster = cluster_->name;
-  const Side& secured = is_inbound() ? downstream_ : upstream_;
-  if (material_) out.local_identity = material_->id();
+  const Side& secured = secured_side();
+  const snapshot::Transport* transport = &secured == &upstream_ ? transport_
+                                         : chain_ == nullptr    ? nullptr
+                                                                : &chain_->transport;
+  if (transport != nullptr && transport->part != nullptr) {
+    out.local_identity = transport->part->material->id();
+  } else if (const auto* own = worker_.snapshot().own_identity(); own != nullptr) {
+    out.local_identity = own->spiffe_id;
+  }
   if (secured.tls) {
     const tls::PeerInfo& peer = secured.tls->peer();
     out.peer_identity = peer.spiffe_id;
     out.tls_version = peer.version;
     out.tls_cipher = peer.cipher;
-    if (is_inbound()) {
-      out.sni = peer.sni;
-    } else if (cluster_) {
-      out.sni = cluster_->sni;
-    }
+    out.sni = &secured == &downstream_ ? peer.sni : transport->tls->sni;
     out.tls_resumed = peer.resumed;
   }
   return out;
 }
 
-void Conn::enter_handshake() {
+void Conn::enter_handshake(HandshakeRole role) {
   counts_as_handshake_ = true;
-  worker_.enter_handshake(handshake_role(), id_, handshake_group());
+  handshake_role_ = role;
+  worker_.enter_handshake(role, id_, handshake_group(role));
   set_deadline(worker_.options().handshake_timeout);
 }
 
 void Conn::leave_handshake() {
   if (std::exchange(counts_as_handshake_, false))
-    worker_.leave_handshake(handshake_role(), handshake_group());
+    worker_.leave_handshake(handshake_role_, handshake_group(handshake_role_));
 }
 
-void Conn::hold(Bytes bytes) {
+void Conn::hold(Side& side, Bytes bytes) {
   if (bytes.empty()) return;
-  if (!early_) early_ = std::make_unique<ByteQueue>(worker_.pool().chunks);
-  early_->push(bytes);
+  if (!side.early) side.early = std::make_unique<ByteQueue>(worker_.pool().chunks);
+  side.early->push(bytes);
 }
 
-std::vector<std::byte> Conn::take_held() {
+std::vector<std::byte> Conn::take_held(Side& side) {
   std::vector<std::byte> held;
-  if (!early_) return held;
-  held.reserve(early_->size());
+  if (!side.early) return held;
+  held.reserve(side.early->size());
   std::array<iovec, 1> part{};
-  while (early_->gather(part) > 0) {
+  while (side.early->gather(part) > 0) {
     const auto* begin = static_cast<const std::byte*>(part[0].iov_base);
     held.insert(held.end(), begin, begin + part[0].iov_len);
-    early_->pop(part[0].iov_len);
+    side.early->pop(part[0].iov_len);
   }
-  early_.reset();
+  side.early.reset();
   return held;
 }
 
@@ -229,9 +193,8 @@ void Conn::on_connected(net::TcpStream&, int error) {
   if (phase_ != Phase::connecting) return;
   if (error != 0) return on_connect_failed(error);
   if (const auto local = net::local_address(upstream_.tcp->fd())) upstream_local_ = *local;
-  if (cluster_->endpoints.size() > 1 &&
-      worker_.upstreams().succeeded(cluster_->name, upstream_remote_))
-    worker_.publish_membership(*cluster_);
+  if (worker_.upstreams().succeeded(cluster_->name, upstream_remote_))
+    worker_.publish_membership(cluster_->name);
   worker_.upstreams().opened(cluster_->name, upstream_remote_);
   upstream_counted_ = true;
   cluster_stats_->upstream_cx_total.add();
@@ -239,7 +202,8 @@ void Conn::on_connected(net::TcpStream&, int error) {
   cluster_stats_->upstream_cx_active.add();
   cluster_stats_->upstream_cx_connect_ms.record(
       static_cast<double>(worker_.loop().now_ms() - connect_start_ms_));
-  if (cluster_->mtls) return start_client_handshake();
+  if (transport_->tls != nullptr) return start_client_handshake();
+  leave_handshake();
   start_relay();
 }
 
@@ -265,7 +229,7 @@ void Conn::on_eof(net::TcpStream& stream) {
   switch (phase_) {
     case Phase::peeking:
       side.read_ended = true;
-      return become_plain();
+      return end_peek();
     case Phase::handshaking:
       return finish(CloseReason::handshake_failed, "the peer ended the connection");
     case Phase::handshaking_up:
@@ -274,7 +238,7 @@ void Conn::on_eof(net::TcpStream& stream) {
       if (side.read_ended) return;
       if (watches_late_tls_ && &side == &downstream_) {  // it has said all that it will
         watches_late_tls_ = false;
-        deliver(downstream_, upstream_, take_held());
+        deliver(downstream_, upstream_, take_held(downstream_));
         if (phase_ != Phase::relaying) return;
       }
       if (side.tls && side.tls->feed_eof().failure != tls::Failure::none)

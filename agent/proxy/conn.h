@@ -11,6 +11,8 @@
 #include "net/stream.h"
 #include "observe/access_log.h"
 #include "observe/stats.h"
+#include "policy/authorize.h"
+#include "policy/choose_chain.h"
 #include "proxy/handshake_gate.h"
 #include "proxy/worker.h"
 #include "snapshot/snapshot.h"
@@ -65,6 +67,15 @@ class Conn final : public net::TcpStream::Owner {
     bool read_ended = false;   // its end of stream has come
     bool write_ended = false;  // we were asked to end our stream to it
     bool fin_sent = false;
+    // What has come too early: plain bytes before the other side is there, or a peer's before it is
+    // this connection's turn to handshake.
+    std::unique_ptr<ByteQueue> early;
+  };
+  /// What the first bytes told.
+  struct FirstFacts {
+    bool is_tls = false;
+    std::string server_name;  // in lower case
+    std::vector<std::string> application_protocols;
   };
 
   // net::TcpStream::Owner
@@ -77,14 +88,18 @@ class Conn final : public net::TcpStream::Owner {
 
   // accept.cc: gather and decide
   bool gather(int fd, SocketKind kind, const std::string& bound);
-  void begin_inbound();
-  void begin_outbound();
   void peek(Bytes bytes);
-  void become_plain();
-  [[nodiscard]] bool is_strict_now() const;
+  void end_peek();
+  void choose_chain();
+  bool use_newest();
+  void begin_chain();
+  void serve_plain();
+  void begin_upstream();
+  [[nodiscard]] bool inspect(Bytes bytes);
+  [[nodiscard]] policy::ChainFacts chain_facts() const noexcept;
 
   // handshake.cc
-  void start_server_handshake(Bytes first);
+  void start_server_handshake();
   void start_client_handshake();
   void handshake(Side& side, Bytes bytes);
   void step_handshake(Side& side, Bytes bytes);
@@ -92,6 +107,8 @@ class Conn final : public net::TcpStream::Owner {
   void fail_tls(Side& side, const tls::Step& step);
   void count_tls_failure(const Side& side, tls::Failure failure);
   void authorize();
+  [[nodiscard]] policy::Verdict verdict_of(const snapshot::ListenerPart& listener,
+                                           const snapshot::ChainPart& chain) const;
 
   // connect.cc
   void connect_upstream();
@@ -100,6 +117,7 @@ class Conn final : public net::TcpStream::Owner {
 
   // relay.cc
   void start_relay();
+  void deliver_early(Side& from, Side& to);
   void receive(Side& side, Bytes bytes);
   void fail_record(const Side& side, tls::Failure failure);
   void watch_for_late_tls(Bytes bytes);
@@ -114,21 +132,21 @@ class Conn final : public net::TcpStream::Owner {
   [[nodiscard]] bool is_inbound() const noexcept {
     return listener_->direction == snapshot::Direction::inbound;
   }
-  [[nodiscard]] HandshakeRole handshake_role() const noexcept {
-    return is_inbound() ? HandshakeRole::server : HandshakeRole::client;
+  /// The side that speaks with another host's agent.
+  [[nodiscard]] const Side& secured_side() const noexcept {
+    return downstream_.tls ? downstream_ : upstream_;
   }
-  [[nodiscard]] HandshakeGate::Group handshake_group() const noexcept {
-    return is_inbound() ? nullptr : cluster_stats_;
+  [[nodiscard]] HandshakeGate::Group handshake_group(HandshakeRole role) const noexcept {
+    return role == HandshakeRole::server ? nullptr : cluster_stats_;
   }
-  [[nodiscard]] bool is_trusted_by(const snapshot::Snapshot& snapshot,
-                                   const tls::PeerInfo& peer) const;
-  [[nodiscard]] bool is_expected_by(const snapshot::Snapshot& snapshot,
-                                    std::size_t listener,
-                                    const std::string& peer) const;
-  void enter_handshake();
+  [[nodiscard]] bool is_trusted_by(const snapshot::Snapshot& snapshot, const Side& side) const;
+  [[nodiscard]] bool is_expected_by(const snapshot::Snapshot& snapshot) const;
+  [[nodiscard]] bool is_decided() const noexcept;
+  void recheck_chain(const snapshot::ListenerPart& listener);
+  void enter_handshake(HandshakeRole role);
   void leave_handshake();
-  void hold(Bytes bytes);
-  [[nodiscard]] std::vector<std::byte> take_held();
+  void hold(Side& side, Bytes bytes);
+  [[nodiscard]] static std::vector<std::byte> take_held(Side& side);
   void set_deadline(Milliseconds after);
   void clear_deadline() noexcept { deadline_ms_ = 0; }
   void touch() noexcept;
@@ -142,22 +160,21 @@ class Conn final : public net::TcpStream::Owner {
   bool watches_late_tls_ = false;
   bool upstream_counted_ = false;
   bool has_answered_ = false;  // as a TLS server: its first flight is out
+  HandshakeRole handshake_role_ = HandshakeRole::server;  // of the handshake, or of the wait for it
 
   std::uint64_t generation_ = 0;  // of the snapshot that the parts below are from
   snapshot::ListenerPtr listener_;
-  snapshot::ClusterPtr cluster_;    // null: none
-  identity::MaterialPtr material_;  // what the session was made with
+  const snapshot::ChainPart* chain_ = nullptr;      // of listener_; null: not chosen yet, or none
+  snapshot::ClusterPtr cluster_;                    // null: none
+  const snapshot::Transport* transport_ = nullptr;  // of cluster_, for the endpoint that is tried
+  std::unique_ptr<FirstFacts> first_facts_;         // null: nothing but plain text, as far as known
   observe::ListenerStats* stats_ = nullptr;
   observe::ClusterStats* cluster_stats_ = nullptr;
 
   Side downstream_;
   Side upstream_;
   std::unique_ptr<net::TcpStream> retired_stream_;  // an attempt that failed
-  // Bytes that came too early: plain ones before the upstream was there, or the peer's before it
-  // was this connection's turn to handshake.
-  std::unique_ptr<ByteQueue> early_;
   std::vector<SocketAddress> tried_;
-  std::vector<identity::NameMatcher> expected_peers_;  // during the client handshake
   int connect_error_ = 0;
 
   SocketAddress downstream_remote_;

@@ -44,16 +44,22 @@ void Conn::connect_upstream() {
 
 void Conn::try_next_endpoint() {
   SocketAddress target = downstream_local_;
-  if (!cluster_->original_dst) {
+  transport_ = &cluster_->transport_for(nullptr);
+  if (cluster_->type != snapshot::Cluster::Type::original_dst) {
+    const snapshot::EndpointsPart* known = worker_.snapshot().find_endpoints(cluster_->name);
     policy::Choice choice;
-    if (!worker_.upstreams().choose(*cluster_, tried_, worker_.loop().now_ms(), choice)) {
+    if (known == nullptr ||
+        !worker_.upstreams().choose(*cluster_, *known, tried_, worker_.loop().now_ms(), choice)) {
       cluster_stats_->upstream_cx_none_healthy.add();
       if (tried_.empty()) return finish(CloseReason::no_endpoint);
       return finish(reason_of(connect_error_), errno_text(connect_error_));
     }
     if (choice.is_panic) cluster_stats_->lb_healthy_panic.add();
-    target = cluster_->endpoints[choice.endpoint];
+    target = known->list[choice.endpoint].address;
+    transport_ = &cluster_->transport_for(known->list[choice.endpoint].spec);
   }
+  if (transport_->tls != nullptr && worker_.tls_context(transport_->part) == nullptr)
+    return finish(CloseReason::no_identity);
   tried_.push_back(target);
   upstream_remote_ = target;
   if (target.port == worker_.options().outbound_port && target.ip.is_loopback())
@@ -78,13 +84,16 @@ void Conn::on_connect_failed(int error) {
   connect_error_ = error;
   cluster_stats_->upstream_cx_connect_fail.add();
   cluster_stats_->last_connect_fail_ms.set(worker_.loop().now_ms());
-  if (!cluster_->original_dst) {
-    worker_.upstreams().failed(*cluster_, upstream_remote_, worker_.loop().now_ms());
-    worker_.publish_membership(*cluster_);
-    if (tried_.size() < cluster_->connect_attempts && tried_.size() < cluster_->endpoints.size())
-      return try_next_endpoint();
+  const std::uint32_t attempts = chain_->spec->max_connect_attempts;
+  if (cluster_->type != snapshot::Cluster::Type::original_dst) {
+    const snapshot::EndpointsPart* known = worker_.snapshot().find_endpoints(cluster_->name);
+    const std::size_t endpoints = known == nullptr ? 0 : known->list.size();
+    worker_.upstreams().failed(
+        cluster_->name, endpoints, upstream_remote_, worker_.loop().now_ms());
+    worker_.publish_membership(cluster_->name);
+    if (tried_.size() < attempts && tried_.size() < endpoints) return try_next_endpoint();
   }
-  if (cluster_->connect_attempts > 1) cluster_stats_->upstream_cx_connect_attempts_exceeded.add();
+  if (attempts > 1) cluster_stats_->upstream_cx_connect_attempts_exceeded.add();
   finish(reason_of(error), errno_text(error));
 }
 

@@ -37,40 +37,41 @@ CloseReason reason_of(tls::Failure failure) {
 
 }  // namespace
 
-void Conn::start_server_handshake(Bytes first) {
-  // A reload may have taken the identity away since the connection began.
-  if (worker_.server_tls() == nullptr) return finish(CloseReason::no_identity);
-  if (worker_.handshakes_full(HandshakeRole::server, handshake_group())) {
-    hold(first);
+void Conn::start_server_handshake() {
+  constexpr auto kRole = HandshakeRole::server;
+  if (chain_->transport.part == nullptr) return finish(CloseReason::no_identity);
+  if (worker_.handshakes_full(kRole, handshake_group(kRole))) {
     phase_ = Phase::awaiting_slot;
+    handshake_role_ = kRole;
     set_deadline(worker_.options().handshake_timeout);
     downstream_.tcp->stop_reading();
-    return worker_.wait_for_slot(HandshakeRole::server, id_, handshake_group());
+    return worker_.wait_for_slot(kRole, id_, handshake_group(kRole));
   }
-  material_ = worker_.snapshot().material;
-  auto session = worker_.server_tls()->make_server();
+  tls::Context* context = worker_.tls_context(chain_->transport.part);
+  if (context == nullptr) return finish(CloseReason::no_identity);
+  auto session = context->make_server({.expected_peers = chain_->transport.peer_names});
   if (!session) return finish(CloseReason::out_of_resources, describe(session.error()));
   downstream_.tls = std::move(*session);
   phase_ = Phase::handshaking;
-  enter_handshake();
+  enter_handshake(kRole);
   downstream_.tcp->start_reading();
-  if (!first.empty()) handshake(downstream_, first);
+  if (const auto first = take_held(downstream_); !first.empty()) handshake(downstream_, first);
 }
 
 void Conn::start_client_handshake() {
-  expected_peers_ = peer_matchers(cluster_->expected_peers);
   // A session made under other expectations is not offered: its server would answer before we look
   // at it again.
   std::string resume_key = cluster_->name + "|" + upstream_remote_.to_string();
-  for (const auto& expected : expected_peers_)
+  for (const auto& expected : transport_->peer_names)
     resume_key += "|" + expected.text;
   tls::Context::ClientOptions options;
-  options.sni = cluster_->sni;
-  options.expected_peers = expected_peers_;
+  options.sni = transport_->tls->sni;
+  options.alpn = transport_->tls->alpn;
+  options.expected_peers = transport_->peer_names;
   options.resume_key = resume_key;
-  if (worker_.client_tls() == nullptr) return finish(CloseReason::no_identity);
-  material_ = worker_.snapshot().material;
-  auto session = worker_.client_tls()->make_client(options);
+  tls::Context* context = worker_.tls_context(transport_->part);
+  if (context == nullptr) return finish(CloseReason::no_identity);
+  auto session = context->make_client(options);
   if (!session) return finish(CloseReason::out_of_resources, describe(session.error()));
   upstream_.tls = std::move(*session);
   phase_ = Phase::handshaking_up;
@@ -84,21 +85,22 @@ void Conn::start_client_handshake() {
 void Conn::on_handshake_turn() {
   if (phase_ == Phase::awaiting_slot) {
     clear_deadline();
-    if (!is_inbound()) {
-      enter_handshake();
+    if (handshake_role_ == HandshakeRole::client) {
+      enter_handshake(HandshakeRole::client);
       return connect_upstream();
     }
-    return start_server_handshake(take_held());
+    use_newest();
+    return begin_chain();
   }
   if (phase_ != Phase::handshaking && phase_ != Phase::handshaking_up) return;
   Side& side = phase_ == Phase::handshaking ? downstream_ : upstream_;
   side.tcp->start_reading();
-  step_handshake(side, take_held());
+  step_handshake(side, take_held(side));
 }
 
 void Conn::handshake(Side& side, Bytes bytes) {
   if (worker_.take_handshake_step()) return step_handshake(side, bytes);
-  hold(bytes);
+  hold(side, bytes);
   side.tcp->stop_reading();
   worker_.wait_for_step(id_);
 }
@@ -110,7 +112,7 @@ void Conn::step_handshake(Side& side, Bytes bytes) {
   if (step.failure != tls::Failure::none) return fail_tls(side, step);
   if (!step.handshake_done) return;
   // Application bytes that came with the last flight, and their end.
-  hold(step.plain);
+  hold(side, step.plain);
   side.read_ended = step.peer_closed;
   on_handshake_done(side);
 }
@@ -118,7 +120,6 @@ void Conn::step_handshake(Side& side, Bytes bytes) {
 void Conn::on_handshake_done(Side& side) {
   leave_handshake();
   clear_deadline();
-  expected_peers_.clear();
   // What came into force during the handshake counts.
   recheck(worker_.snapshot());
   if (phase_ == Phase::closing) return;
@@ -134,26 +135,44 @@ void Conn::on_handshake_done(Side& side) {
   authorize();
 }
 
+policy::Verdict Conn::verdict_of(const snapshot::ListenerPart& listener,
+                                 const snapshot::ChainPart& chain) const {
+  policy::ConnFacts facts;
+  facts.destination = downstream_local_;
+  facts.source = downstream_remote_.ip;
+  std::vector<std::string_view> uri_names;
+  std::vector<std::string_view> dns_names;
+  if (downstream_.tls) {
+    const tls::PeerInfo& peer = downstream_.tls->peer();
+    facts.is_authenticated = peer.names != nullptr;
+    facts.server_name = peer.sni;
+    if (peer.names) {
+      for (const identity::Name name : *peer.names) {
+        if (name.type == identity::NameType::uri) uri_names.push_back(name.text);
+        if (name.type == identity::NameType::dns) dns_names.push_back(name.text);
+      }
+    }
+    facts.uri_names = uri_names;
+    facts.dns_names = dns_names;
+  } else if (first_facts_) {
+    facts.server_name = first_facts_->server_name;
+  }
+  return policy::authorize(chain.spec->authorization, facts, listener.regexes.get());
+}
+
 void Conn::authorize() {
   // The policy in force now, not the one of the connection's first packet.
-  const snapshot::Snapshot& snapshot = worker_.snapshot();
-  if (snapshot.generation != generation_) {
-    const std::size_t position = snapshot.find_listener(listener_->name);
-    if (position != snapshot::kNoMatch) {
-      worker_.send_home(
-          {generation_, std::exchange(listener_, snapshot.listeners[position]), {}, {}});
-    }
-  }
-  policy::Verdict verdict =
-      policy::authorize(listener_->authorization, downstream_.tls->peer().spiffe_id);
+  use_newest();
+  if (chain_ == nullptr || !chain_->spec->not_served.empty() || !cluster_) return begin_chain();
+  policy::Verdict verdict = verdict_of(*listener_, *chain_);
   rule_ = std::move(verdict.rule);
   shadow_ = std::move(verdict.shadow);
   (verdict.allowed ? stats_->rbac_allowed : stats_->rbac_denied).add();
   if (!shadow_.empty()) {
-    (shadow_.starts_with("deny") ? stats_->rbac_shadow_denied : stats_->rbac_shadow_allowed).add();
+    (verdict.shadow_allowed ? stats_->rbac_shadow_allowed : stats_->rbac_shadow_denied).add();
   }
   if (!verdict.allowed) return finish(CloseReason::denied);
-  connect_upstream();
+  begin_upstream();
 }
 
 void Conn::count_tls_failure(const Side& side, tls::Failure failure) {

@@ -6,7 +6,6 @@
 
 #include "core/escape.h"
 #include "proxy/worker_loop.h"
-#include "tls/client_hello.h"
 
 namespace mooring::proxy {
 
@@ -25,24 +24,28 @@ void Conn::start_relay() {
   connect_done_ms_ = worker_.loop().now_ms();
   clear_deadline();
   touch();
-  if (listener_->idle_timeout.count() > 0) set_deadline(listener_->idle_timeout);
+  const Milliseconds idle_timeout = chain_->spec->idle_timeout;
+  if (idle_timeout.count() > 0) set_deadline(idle_timeout);
   tried_ = {};
-  // Inbound: the client's bytes that came before; outbound: the server's that came with its last
-  // flight.
-  Side& from = is_inbound() ? downstream_ : upstream_;
-  Side& to = is_inbound() ? upstream_ : downstream_;
-  if (early_) {
-    const std::unique_ptr<ByteQueue> early = std::move(early_);
-    std::array<iovec, 1> part{};
-    while (phase_ == Phase::relaying && early->gather(part) > 0) {
-      deliver(from, to, {static_cast<const std::byte*>(part[0].iov_base), part[0].iov_len});
-      early->pop(part[0].iov_len);
-    }
-  }
+  deliver_early(downstream_, upstream_);
+  deliver_early(upstream_, downstream_);
   for (Side* side : {&downstream_, &upstream_}) {
     if (phase_ == Phase::relaying && !side->read_ended) side->tcp->start_reading();
   }
-  if (from.read_ended) end_stream(from, to);
+  if (phase_ == Phase::relaying && downstream_.read_ended) end_stream(downstream_, upstream_);
+  if (phase_ == Phase::relaying && upstream_.read_ended) end_stream(upstream_, downstream_);
+}
+
+// The client's bytes that came before the upstream was there; the server's that came with its last
+// flight.
+void Conn::deliver_early(Side& from, Side& to) {
+  const std::unique_ptr<ByteQueue> early = std::move(from.early);
+  if (!early) return;
+  std::array<iovec, 1> part{};
+  while (phase_ == Phase::relaying && early->gather(part) > 0) {
+    deliver(from, to, {static_cast<const std::byte*>(part[0].iov_base), part[0].iov_len});
+    early->pop(part[0].iov_len);
+  }
 }
 
 void Conn::receive(Side& side, Bytes bytes) {
@@ -80,12 +83,11 @@ void Conn::fail_record(const Side& side, tls::Failure failure) {
 
 // A ClientHello may come in pieces; until it is known not to be the mesh's, none of it goes on.
 void Conn::watch_for_late_tls(Bytes bytes) {
-  hold(bytes);
-  const std::vector<std::byte> first = take_held();
-  const tls::ClientHello hello = tls::inspect_client_hello(first);
-  if (hello.is_mesh) return finish(CloseReason::late_tls);
-  const bool may_become_one = hello.kind == tls::FirstBytes::need_more;
-  if (may_become_one && first.size() <= tls::kMaxClientHelloBytes) return hold(first);
+  hold(downstream_, bytes);
+  const std::vector<std::byte> first = take_held(downstream_);
+  if (!inspect(first)) return hold(downstream_, first);
+  const std::size_t at = policy::choose_chain(listener_->chains, chain_facts());
+  if (at != policy::kNoChain && listener_->chains[at].tls) return finish(CloseReason::late_tls);
   watches_late_tls_ = false;
   deliver(downstream_, upstream_, first);
 }
@@ -128,7 +130,7 @@ void Conn::check_idle() {
   const std::uint64_t backlog = downstream_.tcp->backlog() + upstream_.tcp->backlog();
   if (std::exchange(last_backlog_, backlog) != backlog) touch();
   const std::uint64_t idle_ms = worker_.loop().now_ms() - last_active_ms_;
-  const auto limit_ms = static_cast<std::uint64_t>(listener_->idle_timeout.count());
+  const auto limit_ms = static_cast<std::uint64_t>(chain_->spec->idle_timeout.count());
   if (idle_ms >= limit_ms) return finish(CloseReason::idle_timeout);
   set_deadline(Milliseconds(limit_ms - idle_ms));
 }

@@ -2,24 +2,32 @@
 
 namespace mooring::proxy {
 
-tls::Parameters tls_parameters(const config::Tls& config) {
-  tls::Parameters parameters;
-  if (config.min_version == config::TlsVersion::tls13) parameters.min_version = tls::Version::tls13;
-  parameters.ciphers = config.ciphers;
-  parameters.groups = config.groups;
-  parameters.resumption = config.resumption;
-  return parameters;
+namespace {
+
+tls::Version version_of(config::TlsVersion version) noexcept {
+  return version == config::TlsVersion::tls13 ? tls::Version::tls13 : tls::Version::tls12;
 }
 
-std::vector<identity::NameMatcher> peer_matchers(
-    const std::vector<config::SpiffePattern>& patterns) {
-  std::vector<identity::NameMatcher> matchers;
-  matchers.reserve(patterns.size());
-  for (const auto& pattern : patterns)
-    matchers.push_back({.kind = pattern.is_prefix ? identity::NameMatcher::Kind::prefix
-                                                  : identity::NameMatcher::Kind::exact,
-                        .text = pattern.text});
-  return matchers;
+}  // namespace
+
+Result<std::unique_ptr<tls::Context>> make_context(const snapshot::TlsPart& part,
+                                                   tls::Scratch& scratch,
+                                                   const Clock& clock) {
+  return tls::Context::make(part.is_server ? tls::Role::server : tls::Role::client,
+                            part.material,
+                            tls_parameters(part.parameters),
+                            scratch,
+                            clock);
+}
+
+tls::Parameters tls_parameters(const snapshot::TlsParameters& parameters) {
+  tls::Parameters result;
+  result.min_version = version_of(parameters.min_version);
+  result.max_version = version_of(parameters.max_version);
+  result.ciphers = parameters.ciphers;
+  result.groups = parameters.groups;
+  result.resumption = parameters.resumption;
+  return result;
 }
 
 }  // namespace mooring::proxy

@@ -1,15 +1,16 @@
-// The configuration's words about TLS as sessions take them. Pure.
+// The words of a snapshot about TLS as sessions take them.
 #pragma once
 
-#include <vector>
+#include <memory>
 
-#include "config/model.h"
+#include "snapshot/snapshot.h"
 #include "tls/session.h"
 
 namespace mooring::proxy {
 
-[[nodiscard]] tls::Parameters tls_parameters(const config::Tls& config);
-[[nodiscard]] std::vector<identity::NameMatcher> peer_matchers(
-    const std::vector<config::SpiffePattern>& patterns);
-
+/// Of one worker, whose `scratch` and `clock` outlive it.
+[[nodiscard]] Result<std::unique_ptr<tls::Context>> make_context(const snapshot::TlsPart& part,
+                                                                 tls::Scratch& scratch,
+                                                                 const Clock& clock);
+[[nodiscard]] tls::Parameters tls_parameters(const snapshot::TlsParameters& parameters);
 }  // namespace mooring::proxy

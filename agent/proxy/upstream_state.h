@@ -24,6 +24,7 @@ class UpstreamState {
 
   /// Picks an endpoint that is not in `tried`. False: there is none.
   [[nodiscard]] bool choose(const snapshot::Cluster& cluster,
+                            const snapshot::EndpointsPart& endpoints,
                             const std::vector<SocketAddress>& tried,
                             std::uint64_t now_ms,
                             policy::Choice& out);
@@ -32,12 +33,15 @@ class UpstreamState {
   }
   void closed(const std::string& cluster, const SocketAddress& endpoint);
   /// Ejects an endpoint that could not be connected; a cluster of one endpoint keeps it.
-  void failed(const snapshot::Cluster& cluster,
+  void failed(const std::string& cluster,
+              std::size_t endpoints,
               const SocketAddress& endpoint,
               std::uint64_t now_ms);
   /// True if it was ejected, or had been since it was last connected.
   bool succeeded(const std::string& cluster, const SocketAddress& endpoint);
-  [[nodiscard]] std::size_t ejected(const snapshot::Cluster& cluster, std::uint64_t now_ms) const;
+  [[nodiscard]] std::size_t ejected(const std::string& cluster,
+                                    const snapshot::EndpointsPart& endpoints,
+                                    std::uint64_t now_ms) const;
   /// From any thread.
   [[nodiscard]] EndpointState look(const std::string& cluster,
                                    const SocketAddress& endpoint,

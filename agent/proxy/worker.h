@@ -68,7 +68,6 @@ struct SnapshotParts {
   std::uint64_t generation = 0;  // the snapshot's
   snapshot::ListenerPtr listener;
   snapshot::ClusterPtr cluster;
-  identity::MaterialPtr material;
 };
 struct Drained {
   std::size_t worker = 0;

@@ -53,13 +53,11 @@ void WorkerLoop::handle(WorkerMessage message) {
 }
 
 void WorkerLoop::use(UseSnapshot message) {
-  const bool new_tls = !snapshot_ || snapshot_->material != message.snapshot->material ||
-                       !(snapshot_->tls == message.snapshot->tls);
   snapshot::SnapshotPtr old = std::exchange(snapshot_, std::move(message.snapshot));
   stats_ = std::move(message.stats);
-  if (new_tls) make_contexts();
-  for (const auto& cluster : snapshot_->clusters)
-    publish_membership(*cluster);
+  drop_contexts();
+  for (std::size_t i = 0; i < snapshot_->clusters.size(); ++i)
+    publish_membership(i);
   upstreams_.prune(*snapshot_);
   if (old) {
     to_recheck_ = open_connections();
@@ -70,30 +68,38 @@ void WorkerLoop::use(UseSnapshot message) {
     add(std::move(socket));
 }
 
-void WorkerLoop::make_contexts() {
-  client_tls_.reset();
-  server_tls_.reset();
-  if (!snapshot_->material) return;
-  const tls::Parameters parameters = tls_parameters(snapshot_->tls);
-  for (const tls::Role role : {tls::Role::client, tls::Role::server}) {
-    auto context = tls::Context::make(role, snapshot_->material, parameters, scratch_, clock_);
-    if (!context) {
-      log::error("tls context failed error=\"{}\"", describe(context.error()));
-      continue;
-    }
-    (role == tls::Role::client ? client_tls_ : server_tls_) = std::move(*context);
-  }
+tls::Context* WorkerLoop::tls_context(const snapshot::TlsPartPtr& part) {
+  if (part == nullptr) return nullptr;
+  const auto known = contexts_.find(part);
+  if (known != contexts_.end()) return known->second.get();
+  auto context = make_context(*part, scratch_, clock_);
+  if (!context) log::error("tls context failed error=\"{}\"", describe(context.error()));
+  auto& made = contexts_[part];
+  if (context) made = std::move(*context);
+  return made.get();
 }
 
-void WorkerLoop::publish_membership(const snapshot::Cluster& cluster) {
-  for (std::size_t i = 0; i < snapshot_->clusters.size(); ++i) {
-    if (snapshot_->clusters[i]->name != cluster.name) continue;
-    observe::ClusterStats& stats = *stats_->clusters[i];
-    const std::size_t ejected = upstreams_.ejected(cluster, loop_.now_ms());
-    stats.membership_total.set(cluster.endpoints.size());
-    stats.membership_healthy.set(cluster.endpoints.size() - ejected);
-    stats.ejections_active.set(ejected);
-  }
+// A connection that still waits with an older part has its context made once more.
+void WorkerLoop::drop_contexts() {
+  std::erase_if(contexts_, [this](const auto& entry) {
+    const auto& parts = snapshot_->tls_parts;
+    return std::find(parts.begin(), parts.end(), entry.first) == parts.end();
+  });
+}
+
+void WorkerLoop::publish_membership(const std::string& cluster) {
+  const std::size_t at = snapshot_->find_cluster(cluster);
+  if (at != snapshot::kNoMatch) publish_membership(at);
+}
+
+void WorkerLoop::publish_membership(std::size_t cluster) {
+  const snapshot::EndpointsPart& endpoints = *snapshot_->endpoints[cluster];
+  observe::ClusterStats& stats = *stats_->clusters[cluster];
+  const std::size_t ejected =
+      upstreams_.ejected(snapshot_->clusters[cluster]->name, endpoints, loop_.now_ms());
+  stats.membership_total.set(endpoints.list.size());
+  stats.membership_healthy.set(endpoints.list.size() - ejected);
+  stats.ejections_active.set(ejected);
 }
 
 void WorkerLoop::add(AddSocket message) {
@@ -188,8 +194,8 @@ void WorkerLoop::look_around() {
   for (const std::uint64_t id : open_connections()) {
     if (const auto found = conns_.find(id); found != conns_.end()) found->second->look_for_resets();
   }
-  for (const auto& cluster : snapshot_->clusters)
-    publish_membership(*cluster);  // an ejection ends by itself
+  for (std::size_t i = 0; i < snapshot_->clusters.size(); ++i)
+    publish_membership(i);  // an ejection ends by itself
 }
 
 void WorkerLoop::forget_ended_handshakes() {

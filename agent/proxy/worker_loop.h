@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -38,9 +39,8 @@ class WorkerLoop {
   [[nodiscard]] UpstreamState& upstreams() noexcept { return upstreams_; }
   [[nodiscard]] Deadlines& deadlines() noexcept { return deadlines_; }
   [[nodiscard]] const Clock& clock() const noexcept { return clock_; }
-  /// Null without an identity.
-  [[nodiscard]] tls::Context* client_tls() noexcept { return client_tls_.get(); }
-  [[nodiscard]] tls::Context* server_tls() noexcept { return server_tls_.get(); }
+  /// Made when it is first asked for. Null for null, and for material that TLS does not take.
+  [[nodiscard]] tls::Context* tls_context(const snapshot::TlsPartPtr& part);
   [[nodiscard]] bool is_draining() const noexcept { return draining_; }
   [[nodiscard]] std::size_t connections() const noexcept { return conns_.size(); }
   [[nodiscard]] bool handshakes_full(HandshakeRole role,
@@ -53,7 +53,7 @@ class WorkerLoop {
   void wait_for_step(std::uint64_t conn);
   void wait_for_slot(HandshakeRole role, std::uint64_t conn, HandshakeGate::Group group);
   void write_record(observe::AccessRecord record);
-  void publish_membership(const snapshot::Cluster& cluster);
+  void publish_membership(const std::string& cluster);
   /// Destroys a finished connection after the callbacks of this turn.
   void retire(Conn& conn);
   /// Drops what a connection held of a snapshot. Unless that snapshot is in force, this may be its
@@ -67,7 +67,8 @@ class WorkerLoop {
   static constexpr Milliseconds kMakeRoomEvery{500};
 
   void use(UseSnapshot message);
-  void make_contexts();
+  void publish_membership(std::size_t cluster);
+  void drop_contexts();
   void add(AddSocket message);
   void accept(UniqueFd fd, SocketKind kind, const std::string& bound);
   void recheck_some();
@@ -92,8 +93,7 @@ class WorkerLoop {
   const WorkerOptions& options_;
   Clock clock_;
   tls::Scratch scratch_;
-  std::unique_ptr<tls::Context> client_tls_;
-  std::unique_ptr<tls::Context> server_tls_;
+  std::map<snapshot::TlsPartPtr, std::unique_ptr<tls::Context>> contexts_;  // null: failed
   snapshot::SnapshotPtr snapshot_;
   std::shared_ptr<const StatsTable> stats_;
   UpstreamState upstreams_;

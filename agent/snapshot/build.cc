@@ -1,118 +1,267 @@
 #include "snapshot/build.h"
 
 #include <algorithm>
-#include <map>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "snapshot/transports.h"
 
 namespace mooring::snapshot {
 
 namespace {
 
-template <class Part>
-using PartMap = std::map<std::string, std::shared_ptr<const Part>>;
+constexpr const char* kOtherNames[] = {"outbound_other", "inbound_other"};
+static_assert(kOutboundOther == 0 && kInboundOther == 1);
+// Deeper than any policy that is written by hand or by a control plane.
+constexpr int kMaxConditionDepth = 32;
 
-template <class Part>
-PartMap<Part> parts_by_name(const std::vector<std::shared_ptr<const Part>>* parts) {
-  PartMap<Part> map;
-  if (parts != nullptr) {
-    for (const auto& part : *parts)
-      map.emplace(part->name, part);
+Checked<void> add(Regexes& regexes, const StringMatcher& matcher, const char* field) {
+  if (matcher.kind != StringMatcher::Kind::safe_regex) return {};
+  auto added = regexes.add(matcher.text);
+  if (!added) return fail(Diagnostic{field, added.error().message, ""});
+  return {};
+}
+
+Checked<void> add(Regexes& regexes, const Condition& condition, int depth) {
+  if (depth > kMaxConditionDepth)
+    return fail(Diagnostic{"authorization", "its conditions are nested too deep", ""});
+  if (auto done = add(regexes, condition.text, "authorization"); !done) return done;
+  for (const Condition& inner : condition.of) {
+    if (auto done = add(regexes, inner, depth + 1); !done) return done;
   }
-  return map;
+  return {};
 }
 
-// The part before, where nothing changed: workers compare addresses to see what a swap touches.
-template <class Part>
-std::shared_ptr<const Part> share(const Part& part, const PartMap<Part>& before) {
-  const auto old = before.find(part.name);
-  if (old != before.end() && *old->second == part) return old->second;
-  return std::make_shared<const Part>(part);
-}
-
-const char* fault_of(const Cluster& cluster) {
-  if (cluster.mtls && cluster.expected_peers.empty()) return "expected_peers";
-  if (!cluster.original_dst && cluster.endpoints.empty() && cluster.local) return "endpoints";
-  return nullptr;
-}
-
-Listener other_listener(Direction direction, config::OtherTraffic other) {
-  Listener listener;
-  listener.direction = direction;
-  listener.name = direction == Direction::outbound ? "outbound_other" : "inbound_other";
-  if (direction == Direction::outbound && other == config::OtherTraffic::pass)
-    listener.cluster = "passthrough";
-  return listener;
-}
-
-void index_listener(Snapshot& snapshot, std::size_t position) {
-  const Listener& listener = *snapshot.listeners[position];
-  snapshot.listener_by_name.emplace(listener.name, position);
-  auto& index = listener.direction == Direction::outbound ? snapshot.outbound_by_port
-                                                          : snapshot.inbound_by_port;
-  for (const DestinationMatch& match : listener.match)
-    index[match.port].push_back({match.prefix, position});
-}
-
-void sort_index(std::unordered_map<std::uint16_t, std::vector<Snapshot::Candidate>>& index) {
-  for (auto& [port, candidates] : index) {
-    // Overlapping destinations of one length are refused by validation; the position keeps the
-    // order stable.
-    std::sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
-      return a.prefix.length != b.prefix.length ? a.prefix.length > b.prefix.length
-                                                : a.listener < b.listener;
-    });
+Checked<void> add(Regexes& regexes, const std::optional<RuleList>& list) {
+  if (!list) return {};
+  for (const Rule& rule : list->rules) {
+    if (auto done = add(regexes, rule.condition, 1); !done) return done;
   }
+  return {};
+}
+
+Checked<void> check(const FilterChain& chain) {
+  if (!chain.not_served.empty()) return {};
+  std::uint64_t weight = 0;
+  for (const WeightedCluster& cluster : chain.clusters)
+    weight += cluster.weight;
+  if (weight == 0) return fail(Diagnostic{"clusters", "there is none with a weight", ""});
+  return {};
+}
+
+const TlsContext* pointer(const std::optional<TlsContext>& tls) noexcept {
+  return tls ? &*tls : nullptr;
+}
+
+RegexesPtr unless_empty(std::shared_ptr<Regexes> regexes) {
+  return regexes->empty() ? nullptr : std::move(regexes);
+}
+
+/// The address of what is refused is refused, and not left to whatever listener comes next.
+ListenerPtr refusing(const Listener& source, const Diagnostic& why) {
+  Listener listener = source;
+  FilterChain chain;
+  chain.not_served = fmt::format("the listener is rejected: {}: {}", why.path, why.message);
+  listener.chains = {chain};
+  auto part = std::make_shared<ListenerPart>(std::move(listener));
+  part->parts.push_back({&part->chains.front(), {}});
+  return part;
+}
+
+class Builder {
+ public:
+  Builder(const Resources& resources, const Snapshot* previous)
+      : resources_(resources),
+        previous_(previous),
+        snapshot_(std::make_shared<Snapshot>()),
+        transports_(resources.secrets, previous, built_) {}
+
+  Built build() {
+    snapshot_->generation = previous_ == nullptr ? 1 : previous_->generation + 1;
+    add_clusters();
+    add_listeners();
+    share_indexes();
+    snapshot_->secrets = transports_.secrets();
+    snapshot_->tls_parts = std::move(transports_).parts();
+    built_.snapshot = std::move(snapshot_);
+    return std::move(built_);
+  }
+
+ private:
+  void add_clusters();
+  void add_listeners();
+  void share_indexes();
+  void reject(const std::string& name, const Diagnostic& why) {
+    built_.rejected.push_back({name, why.path, why.message});
+  }
+
+  // Null: it was never good.
+  [[nodiscard]] ClusterPtr cluster(const Cluster& source);
+  [[nodiscard]] Checked<ClusterPtr> make(const Cluster& source);
+  [[nodiscard]] bool is_current(const ClusterPart& old);
+  [[nodiscard]] EndpointsPtr endpoints(const ClusterPart& cluster);
+  [[nodiscard]] ListenerPtr listener(const Listener& source);
+  [[nodiscard]] Checked<ListenerPtr> make(const Listener& source);
+  [[nodiscard]] bool is_current(const ListenerPart& old);
+
+  const Resources& resources_;
+  const Snapshot* previous_;
+  Built built_;
+  std::shared_ptr<Snapshot> snapshot_;
+  Transports transports_;
+  std::unordered_map<std::string_view, const LoadAssignment*> assignments_;
+};
+
+Checked<ClusterPtr> Builder::make(const Cluster& source) {
+  auto part = std::make_shared<ClusterPart>(source);
+  auto transport = transports_.make(pointer(part->tls), false);
+  if (!transport) return fail(transport.error());
+  part->transport = std::move(*transport);
+  for (const SocketMatch& match : part->socket_matches) {
+    transport = transports_.make(pointer(match.tls), false);
+    if (!transport) return fail(transport.error());
+    part->match_transports.push_back(std::move(*transport));
+  }
+  return part;
+}
+
+bool Builder::is_current(const ClusterPart& old) {
+  return transports_.is_current(old.transport, false) &&
+         std::all_of(
+             old.match_transports.begin(),
+             old.match_transports.end(),
+             [this](const Transport& known) { return transports_.is_current(known, false); });
+}
+
+// Workers compare addresses to see what a swap touches.
+ClusterPtr Builder::cluster(const Cluster& source) {
+  ClusterPtr old;
+  if (previous_ != nullptr) {
+    const std::size_t at = previous_->find_cluster(source.name);
+    if (at != kNoMatch) old = previous_->clusters[at];
+  }
+  if (old && static_cast<const Cluster&>(*old) == source && is_current(*old)) return old;
+  auto made = make(source);
+  if (made) return std::move(*made);
+  reject(source.name, made.error());
+  if (!old || is_current(*old)) return old;
+  return make(*old).value_or(old);
+}
+
+EndpointsPtr Builder::endpoints(const ClusterPart& cluster) {
+  static const LoadAssignment kNone;
+  const LoadAssignment* source = &cluster.endpoints;
+  if (cluster.type == Cluster::Type::eds) {
+    const auto found = assignments_.find(cluster.endpoints_name);
+    source = found == assignments_.end() ? &kNone : found->second;
+  }
+  if (previous_ != nullptr) {
+    const std::size_t at = previous_->find_cluster(cluster.name);
+    if (at != kNoMatch && static_cast<const LoadAssignment&>(*previous_->endpoints[at]) == *source)
+      return previous_->endpoints[at];
+  }
+  return std::make_shared<const EndpointsPart>(*source);
+}
+
+void Builder::add_clusters() {
+  for (const LoadAssignment& assignment : resources_.endpoints)
+    assignments_.emplace(assignment.name, &assignment);
+  for (const Cluster& source : resources_.clusters) {
+    ClusterPtr part = cluster(source);
+    if (!part) continue;
+    snapshot_->endpoints.push_back(endpoints(*part));
+    snapshot_->clusters.push_back(std::move(part));
+  }
+}
+
+Checked<ListenerPtr> Builder::make(const Listener& source) {
+  auto part = std::make_shared<ListenerPart>(source);
+  auto regexes = std::make_shared<Regexes>();
+  for (const FilterChain& chain : part->chains) {
+    if (auto done = check(chain); !done) return fail(done.error());
+    auto transport = transports_.make(pointer(chain.tls), true);
+    if (!transport) return fail(transport.error());
+    part->parts.push_back({&chain, std::move(*transport)});
+    for (const Authorization& filter : chain.authorization) {
+      if (auto done = add(*regexes, filter.rules); !done) return fail(done.error());
+      if (auto done = add(*regexes, filter.shadow); !done) return fail(done.error());
+    }
+  }
+  part->regexes = unless_empty(std::move(regexes));
+  return part;
+}
+
+bool Builder::is_current(const ListenerPart& old) {
+  return std::all_of(old.parts.begin(), old.parts.end(), [this](const ChainPart& chain) {
+    return transports_.is_current(chain.transport, true);
+  });
+}
+
+ListenerPtr Builder::listener(const Listener& source) {
+  ListenerPtr old;
+  if (previous_ != nullptr) {
+    const std::size_t at = previous_->find_listener(source.name);
+    if (at != kNoMatch) old = previous_->listeners[at];
+  }
+  if (old && static_cast<const Listener&>(*old) == source && is_current(*old)) return old;
+  auto made = make(source);
+  if (made) return std::move(*made);
+  reject(source.name, made.error());
+  if (!old) return refusing(source, made.error());
+  return is_current(*old) ? old : make(*old).value_or(old);
+}
+
+void Builder::add_listeners() {
+  for (const char* name : kOtherNames) {
+    Listener none;
+    none.name = name;
+    none.direction = name == kOtherNames[kOutboundOther] ? Direction::outbound : Direction::inbound;
+    const auto given = std::find_if(resources_.listeners.begin(),
+                                    resources_.listeners.end(),
+                                    [&](const Listener& source) { return source.name == name; });
+    snapshot_->listeners.push_back(listener(given == resources_.listeners.end() ? none : *given));
+  }
+  for (const Listener& source : resources_.listeners) {
+    if (source.name != kOtherNames[kOutboundOther] && source.name != kOtherNames[kInboundOther])
+      snapshot_->listeners.push_back(listener(source));
+  }
+}
+
+bool has_same_index(const std::vector<ListenerPtr>& a, const std::vector<ListenerPtr>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& one, const auto& other) {
+    return one == other || (one->name == other->name && one->direction == other->direction &&
+                            one->match == other->match);
+  });
+}
+
+void Builder::share_indexes() {
+  if (previous_ != nullptr && has_same_index(previous_->listeners, snapshot_->listeners)) {
+    snapshot_->listener_index = previous_->listener_index;
+  } else {
+    snapshot_->listener_index = std::make_shared<const ListenerIndex>(snapshot_->listeners);
+  }
+  const auto& clusters = snapshot_->clusters;
+  if (previous_ != nullptr &&
+      std::equal(clusters.begin(),
+                 clusters.end(),
+                 previous_->clusters.begin(),
+                 previous_->clusters.end(),
+                 [](const auto& a, const auto& b) { return a->name == b->name; })) {
+    snapshot_->cluster_index = previous_->cluster_index;
+    return;
+  }
+  auto index = std::make_shared<NameIndex>();
+  for (std::size_t i = 0; i < clusters.size(); ++i)
+    index->emplace(clusters[i]->name, i);
+  snapshot_->cluster_index = std::move(index);
 }
 
 }  // namespace
 
-Built build(const Resources& resources, identity::MaterialPtr material, const Snapshot* previous) {
-  Built built;
-  auto snapshot = std::make_shared<Snapshot>();
-  snapshot->generation = previous == nullptr ? 1 : previous->generation + 1;
-  snapshot->material = std::move(material);
-  snapshot->tls = resources.tls;
-  snapshot->other = resources.other;
-
-  const auto old_clusters =
-      parts_by_name<Cluster>(previous == nullptr ? nullptr : &previous->clusters);
-  const auto old_listeners =
-      parts_by_name<Listener>(previous == nullptr ? nullptr : &previous->listeners);
-  std::map<std::string, std::size_t> cluster_positions;
-  const auto add_cluster = [&](ClusterPtr cluster) {
-    cluster_positions.emplace(cluster->name, snapshot->clusters.size());
-    snapshot->clusters.push_back(std::move(cluster));
-  };
-  Cluster passthrough;
-  passthrough.name = "passthrough";
-  passthrough.original_dst = true;
-  passthrough.connect_attempts = 1;
-  add_cluster(share(passthrough, old_clusters));
-  for (const Cluster& cluster : resources.clusters) {
-    if (const char* field = fault_of(cluster)) {
-      built.rejected.push_back({cluster.name, field, "must not be empty"});
-      if (const auto old = old_clusters.find(cluster.name); old != old_clusters.end())
-        add_cluster(old->second);
-      continue;
-    }
-    add_cluster(share(cluster, old_clusters));
-  }
-
-  snapshot->listeners.push_back(
-      share(other_listener(Direction::outbound, resources.other), old_listeners));
-  snapshot->listeners.push_back(
-      share(other_listener(Direction::inbound, resources.other), old_listeners));
-  for (const Listener& listener : resources.listeners)
-    snapshot->listeners.push_back(share(listener, old_listeners));
-  for (std::size_t i = 0; i < snapshot->listeners.size(); ++i) {
-    const auto cluster = cluster_positions.find(snapshot->listeners[i]->cluster);
-    snapshot->cluster_of_listener.push_back(cluster == cluster_positions.end() ? kNoMatch
-                                                                               : cluster->second);
-    index_listener(*snapshot, i);
-  }
-  sort_index(snapshot->outbound_by_port);
-  sort_index(snapshot->inbound_by_port);
-  built.snapshot = std::move(snapshot);
-  return built;
+Built build(const Resources& resources, const Snapshot* previous) {
+  return Builder(resources, previous).build();
 }
 
 }  // namespace mooring::snapshot

@@ -1,4 +1,4 @@
-// From resources to a snapshot. Pure; control thread.
+// From resources to a snapshot. Pure but for the ticket keys of new material; control thread.
 #pragma once
 
 #include <string>
@@ -19,11 +19,11 @@ struct Built {
   std::vector<Rejected> rejected;
 };
 
-/// Parts that equal those of `previous` (may be null) are shared with it. A rejected resource keeps
-/// its last good version from `previous`; one that never was good is left out, and a listener whose
-/// cluster is missing refuses its connections.
-[[nodiscard]] Built build(const Resources& resources,
-                          identity::MaterialPtr material,
-                          const Snapshot* previous);
+/// Parts that equal those of `previous` (may be null) are shared with it, and so are the ticket
+/// keys of a certificate and a trust that did not change. A rejected resource keeps its last good
+/// version from `previous`. One that never was good is left out; if it is a listener, the
+/// connections that it would have had are refused. A chain whose cluster or secret is missing
+/// refuses too.
+[[nodiscard]] Built build(const Resources& resources, const Snapshot* previous);
 
 }  // namespace mooring::snapshot

@@ -1,37 +1,129 @@
 #include "snapshot/snapshot.h"
 
+#include <algorithm>
+
 namespace mooring::snapshot {
 
 namespace {
 
-using Index = std::unordered_map<std::uint16_t, std::vector<Snapshot::Candidate>>;
+bool is_whole_address(const IpPrefix& prefix) noexcept {
+  return prefix.length == (prefix.base.is_v4() ? 32 : 128);
+}
 
-std::size_t find(const Index& index,
-                 const SocketAddress& destination,
-                 std::size_t otherwise) noexcept {
-  for (const std::uint16_t port : {destination.port, std::uint16_t{0}}) {
-    const auto candidates = index.find(port);
-    if (candidates == index.end()) continue;
-    for (const auto& candidate : candidates->second) {
-      if (candidate.prefix.contains(destination.ip)) return candidate.listener;
-    }
-  }
-  return otherwise;
+bool has_all(const std::map<std::string, std::string>& metadata,
+             const std::map<std::string, std::string>& wanted) noexcept {
+  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& pair) {
+    const auto found = metadata.find(pair.first);
+    return found != metadata.end() && found->second == pair.second;
+  });
 }
 
 }  // namespace
 
+const Transport& ClusterPart::transport_for(const LbEndpoint* endpoint) const noexcept {
+  static const std::map<std::string, std::string> kNone;
+  const auto& metadata = endpoint == nullptr ? kNone : endpoint->transport_socket_match;
+  for (std::size_t i = 0; i < socket_matches.size(); ++i) {
+    if (has_all(metadata, socket_matches[i].match)) return match_transports[i];
+  }
+  return transport;
+}
+
+bool ClusterPart::may_use_tls() const noexcept {
+  return tls || std::any_of(socket_matches.begin(), socket_matches.end(), [](const auto& match) {
+           return match.tls.has_value();
+         });
+}
+
+EndpointsPart::EndpointsPart(LoadAssignment source) : LoadAssignment(std::move(source)) {
+  for (const LocalityEndpoints& locality : localities) {
+    for (const LbEndpoint& endpoint : locality.endpoints) {
+      if (endpoint.address) list.push_back({*endpoint.address, &endpoint});
+    }
+  }
+}
+
+ListenerIndex::ListenerIndex(const std::vector<ListenerPtr>& listeners) {
+  for (std::size_t i = 0; i < listeners.size(); ++i) {
+    const Listener& listener = *listeners[i];
+    by_name_.emplace(listener.name, i);
+    Destinations& known = listener.direction == Direction::outbound ? outbound_ : inbound_;
+    for (const DestinationMatch& match : listener.match) {
+      if (is_whole_address(match.prefix)) {
+        known.by_address.emplace(SocketAddress{match.prefix.base, match.port}, i);
+      } else {
+        known.by_port[match.port].push_back({match.prefix, i});
+      }
+    }
+  }
+  for (Destinations* known : {&outbound_, &inbound_}) {
+    for (auto& [port, candidates] : known->by_port) {
+      // Of equal destinations the first listener counts, as in by_address.
+      std::stable_sort(
+          candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+            return a.prefix.length > b.prefix.length;
+          });
+    }
+  }
+}
+
+std::size_t ListenerIndex::find(Direction direction,
+                                const SocketAddress& destination) const noexcept {
+  const Destinations& known = direction == Direction::outbound ? outbound_ : inbound_;
+  for (const std::uint16_t port : {destination.port, std::uint16_t{0}}) {
+    const auto exact = known.by_address.find({destination.ip, port});
+    if (exact != known.by_address.end()) return exact->second;
+    const auto candidates = known.by_port.find(port);
+    if (candidates == known.by_port.end()) continue;
+    for (const Candidate& candidate : candidates->second) {
+      if (candidate.prefix.contains(destination.ip)) return candidate.listener;
+    }
+  }
+  return kNoMatch;
+}
+
+std::size_t ListenerIndex::find(const std::string& name) const noexcept {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? kNoMatch : found->second;
+}
+
 std::size_t Snapshot::find_outbound(const SocketAddress& destination) const noexcept {
-  return find(outbound_by_port, destination, kOutboundOther);
+  const std::size_t found = listener_index->find(Direction::outbound, destination);
+  return found == kNoMatch ? kOutboundOther : found;
 }
 
 std::size_t Snapshot::find_inbound(const SocketAddress& destination) const noexcept {
-  return find(inbound_by_port, destination, kInboundOther);
+  const std::size_t found = listener_index->find(Direction::inbound, destination);
+  return found == kNoMatch ? kInboundOther : found;
 }
 
 std::size_t Snapshot::find_listener(const std::string& name) const noexcept {
-  const auto found = listener_by_name.find(name);
-  return found == listener_by_name.end() ? kNoMatch : found->second;
+  return listener_index->find(name);
+}
+
+std::size_t Snapshot::find_cluster(const std::string& name) const noexcept {
+  const auto found = cluster_index->find(name);
+  return found == cluster_index->end() ? kNoMatch : found->second;
+}
+
+const EndpointsPart* Snapshot::find_endpoints(const std::string& cluster) const noexcept {
+  const std::size_t at = find_cluster(cluster);
+  return at == kNoMatch ? nullptr : endpoints[at].get();
+}
+
+const identity::Presented* Snapshot::own_identity() const noexcept {
+  for (const SecretPtr& secret : secrets) {
+    if (secret->presented && !secret->presented->spiffe_id.empty()) return secret->presented.get();
+  }
+  return nullptr;
+}
+
+const SecretPart* Snapshot::find_secret(std::string_view name) const noexcept {
+  const auto found =
+      std::lower_bound(secrets.begin(), secrets.end(), name, [](const auto& secret, auto wanted) {
+        return secret->name < wanted;
+      });
+  return found != secrets.end() && (*found)->name == name ? found->get() : nullptr;
 }
 
 }  // namespace mooring::snapshot

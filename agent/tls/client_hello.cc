@@ -128,7 +128,7 @@ void read_alpn(Reader extension, ClientHello& hello) {
   while (!protocols.empty()) {
     const Reader protocol = protocols.vector(1);
     if (!protocols.ok()) return;
-    hello.has_alpn = true;
+    hello.alpn.emplace_back(protocol.text());
     if (protocol.text() == "kuma") hello.is_mesh = true;
   }
 }
@@ -169,7 +169,7 @@ ClientHello inspect_client_hello(Bytes bytes) {
   const Assembled assembled = assemble(bytes.first(std::min(bytes.size(), kMaxClientHelloBytes)));
   hello.kind = assembled.kind;
   if (assembled.kind == FirstBytes::client_hello && !read_hello(assembled.message, hello)) {
-    return {FirstBytes::not_tls, false, false, false, {}};
+    return {FirstBytes::not_tls, false, {}, false, {}};
   }
   // More than a ClientHello may take, and still none: it is made of tiny records, and not by a mesh
   // peer.

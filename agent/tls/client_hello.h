@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/buffer.h"
 
@@ -22,8 +23,8 @@ enum class FirstBytes : std::uint8_t {
 
 struct ClientHello {
   FirstBytes kind = FirstBytes::need_more;
-  bool is_mesh = false;  // ALPN offers "kuma"; the TLS of an application never does
-  bool has_alpn = false;
+  bool is_mesh = false;           // ALPN offers "kuma"; the TLS of an application never does
+  std::vector<std::string> alpn;  // all that it offers, in its order
   bool offers_tls13 = false;
   std::string sni;  // as sent: at most 255 bytes of [-A-Za-z0-9._], else empty
 };

@@ -26,16 +26,11 @@ class EndpointsTest : public testing::Test, protected test::ProxyPair {
 
   EndpointsTest() : other_app_(listen_on_loopback(other_app_address_)) {
     other_.listen("inbound_db", listen_on_loopback(other_address_));
-    snapshot::Resources resources;
-    snapshot::Cluster local;
-    local.name = "localhost_db";
-    local.local = true;
-    local.endpoints = {other_app_address_};
-    resources.listeners = {service_};
-    resources.listeners[0].bind = other_address_;
-    resources.clusters = {local};
-    other_.use(resources, ca_.material(test::kDb));
-    upstream_.endpoints = {inbound_address_, other_address_};
+    config::Service other = service_;
+    other.listen = other_address_;
+    other.target = other_app_address_;
+    other_.use(resources_of(other), ca_.text(test::kDb));
+    upstream_.endpoints = {endpoint(inbound_address_), endpoint(other_address_)};
   }
   Call call(const UniqueFd& expected) {
     Call made;
@@ -76,7 +71,7 @@ TEST_F(EndpointsTest, TheOneWithFewestConnectionsGetsTheNextCaller) {
 TEST_F(EndpointsTest, OneThatFailedIsNotTriedByTheNextCallers) {
   SocketAddress dead;
   listen_on_loopback(dead).reset();
-  upstream_.endpoints = {dead, other_address_};
+  upstream_.endpoints = {endpoint(dead), endpoint(other_address_)};
   upstream_.connect_attempts = 1;  // so that nothing but the ejection helps
   start();
   EXPECT_EQ(refused(), "RESET");

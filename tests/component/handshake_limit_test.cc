@@ -69,17 +69,12 @@ TEST_F(HandshakeLimitTest, ASilentUpstreamTakesABoundedPartOfTheHandshakes) {
   caller.listen("outbound_silent", listen_on_loopback(to_silent));
   caller.listen("outbound_db", listen_on_loopback(to_db));
   snapshot::Resources resources;
-  resources.clusters = {upstream_, upstream_};
-  resources.clusters[0].name = "silent";
-  resources.clusters[0].endpoints = {silent_address};
-  resources.listeners.resize(2);
-  resources.listeners[0].name = "outbound_silent";
-  resources.listeners[0].bind = to_silent;
-  resources.listeners[0].cluster = "silent";
-  resources.listeners[1].name = "outbound_db";
-  resources.listeners[1].bind = to_db;
-  resources.listeners[1].cluster = "db";
-  caller.use(resources, ca_.material(kWeb));
+  config::Upstream to_nobody = upstream_;
+  to_nobody.name = "silent";
+  to_nobody.endpoints = {endpoint(silent_address)};
+  add(resources, to_nobody, to_silent);
+  add(resources, upstream_, to_db);
+  caller.use(std::move(resources), ca_.text(kWeb));
   std::vector<UniqueFd> stalled;
   stalled.reserve(3 * kMaxHandshakes);
   for (std::uint32_t i = 0; i < 3 * kMaxHandshakes; ++i)
@@ -112,7 +107,7 @@ TEST_F(PatientHandshakeLimitTest, AnAnchorRemovedDuringTheHandshakeVerifiesNobod
     ASSERT_GT(got, 0);
     answer = client.feed({block, static_cast<std::size_t>(got)});
   }
-  use_server(next.material(kDb));
+  use_server(next.text(kDb));
   ASSERT_TRUE(server_.wait_for_release());
   send_all(caller.get(), answer);
   EXPECT_TRUE(read_all(caller.get()).ends_with("RESET"));

@@ -93,7 +93,7 @@ TEST_F(ProxyTest, PassesAResetOn) {
 }
 
 TEST_F(ProxyTest, RefusesAnIdentityThatNoRuleAllows) {
-  service_.authorization.allow = {{"spiffe://shop.test/other", false}};
+  service_.allow = {{"spiffe://shop.test/other", false}};
   start();
   EXPECT_EQ(refused(), "RESET");
   const auto record = server_.log().wait_for(0);
@@ -103,7 +103,7 @@ TEST_F(ProxyTest, RefusesAnIdentityThatNoRuleAllows) {
 }
 
 TEST_F(ProxyTest, RefusesAServerWithAnotherIdentity) {
-  upstream_.expected_peers = {{"spiffe://shop.test/other", false}};
+  upstream_.spiffe_ids = {{"spiffe://shop.test/other", false}};
   start();
   EXPECT_EQ(refused(), "RESET");
   EXPECT_EQ(client_.log().wait_for(0).reason, CloseReason::unexpected_peer);
@@ -111,19 +111,19 @@ TEST_F(ProxyTest, RefusesAServerWithAnotherIdentity) {
 
 TEST_F(ProxyTest, RefusesAPeerOfAnotherAuthority) {
   const test::TestCa stranger("shop.test");
-  start(stranger.material(kWeb), ca_.material(kDb));
+  start(stranger.text(kWeb), ca_.text(kDb));
   EXPECT_EQ(refused(), "RESET");
   EXPECT_EQ(client_.log().wait_for(0).reason, CloseReason::peer_untrusted);
 }
 
 TEST_F(ProxyTest, RefusesWithoutAnIdentity) {
-  start(nullptr, ca_.material(kDb));
+  start({}, ca_.text(kDb));
   EXPECT_EQ(refused(), "RESET");
   EXPECT_EQ(client_.log().wait_for(0).reason, CloseReason::no_identity);
 }
 
 TEST_F(ProxyTest, ACallerThatSpeaksAfterTheRefusalSeesTheReset) {
-  start(nullptr, ca_.material(kDb));
+  start({}, ca_.text(kDb));
   const UniqueFd caller = connect_to(outbound_address_);
   ASSERT_EQ(client_.log().wait_for(0).reason, CloseReason::no_identity);
   pollfd reset{caller.get(), 0, 0};  // POLLHUP comes unasked
@@ -175,7 +175,7 @@ TEST_F(ProxyTest, AnApplicationOnLoopbackDoesNotTakeTheCallerForItsOwnHost) {
 TEST_F(ProxyTest, TriesAnotherEndpointWhenOneRefuses) {
   SocketAddress dead;
   listen_on_loopback(dead).reset();
-  upstream_.endpoints = {dead, inbound_address_};
+  upstream_.endpoints = {endpoint(dead), endpoint(inbound_address_)};
   start();
   const UniqueFd caller = connect_to(outbound_address_);
   const UniqueFd served = accept_on(app_.get());
@@ -184,7 +184,7 @@ TEST_F(ProxyTest, TriesAnotherEndpointWhenOneRefuses) {
 }
 
 TEST_F(ProxyTest, PermissiveTakesPlainTextAndMutualTlsOnOnePort) {
-  service_.tls = snapshot::DownstreamTls::permissive;
+  service_.mode = config::TlsMode::permissive;
   start();
   for (const SocketAddress& way : {inbound_address_, outbound_address_}) {
     const UniqueFd caller = connect_to(way);
@@ -197,7 +197,7 @@ TEST_F(ProxyTest, PermissiveTakesPlainTextAndMutualTlsOnOnePort) {
 }
 
 TEST_F(ProxyTest, PermissiveServerFirstDoesNotWaitForASilentClient) {
-  service_.tls = snapshot::DownstreamTls::permissive;
+  service_.mode = config::TlsMode::permissive;
   service_.server_first = true;
   start();
   const UniqueFd caller = connect_to(inbound_address_);
@@ -209,8 +209,8 @@ TEST_F(ProxyTest, PermissiveServerFirstDoesNotWaitForASilentClient) {
 }
 
 TEST_F(ProxyTest, PermissiveWithoutAnIdentityHandsNoMeshTlsToTheApplication) {
-  service_.tls = snapshot::DownstreamTls::permissive;
-  start(ca_.material(kWeb), nullptr);
+  service_.mode = config::TlsMode::permissive;
+  start(ca_.text(kWeb), {});
   const UniqueFd caller = connect_to(inbound_address_);
   send_all(caller.get(), test::MeshClient(ca_.material(kWeb)).hello());
   EXPECT_EQ(read_all(caller.get()), "RESET");
@@ -218,7 +218,7 @@ TEST_F(ProxyTest, PermissiveWithoutAnIdentityHandsNoMeshTlsToTheApplication) {
 }
 
 TEST_F(ProxyTest, LateMeshTlsInPiecesNeverReachesTheApplication) {
-  service_.tls = snapshot::DownstreamTls::permissive;
+  service_.mode = config::TlsMode::permissive;
   service_.server_first = true;
   start();
   const UniqueFd caller = connect_to(inbound_address_);
@@ -236,7 +236,7 @@ TEST_F(ProxyTest, LateMeshTlsInPiecesNeverReachesTheApplication) {
 }
 
 TEST_F(ProxyTest, WhatLooksLikeTlsForAWhileGoesOnAsItIs) {
-  service_.tls = snapshot::DownstreamTls::permissive;
+  service_.mode = config::TlsMode::permissive;
   service_.server_first = true;
   start();
   const UniqueFd caller = connect_to(inbound_address_);
@@ -263,37 +263,37 @@ TEST_F(ProxyTest, SeesTheResetOfACallerThatNothingIsReadFrom) {
 }
 
 TEST_F(ProxyTest, EndsPlainConnectionsWhenAServiceBecomesStrict) {
-  service_.tls = snapshot::DownstreamTls::permissive;
-  const auto db = ca_.material(kDb);
-  start(ca_.material(kWeb), db);
+  service_.mode = config::TlsMode::permissive;
+  const auto db = ca_.text(kDb);
+  start(ca_.text(kWeb), db);
   const UniqueFd plain = connect_to(inbound_address_);
   send_all(plain.get(), "hi");
   const UniqueFd served = accept_on(app_.get());
   ASSERT_TRUE(served.valid());
-  service_.tls = snapshot::DownstreamTls::strict;
+  service_.mode = config::TlsMode::strict;
   use_server(db);
   EXPECT_EQ(read_all(plain.get()), "RESET");
   EXPECT_EQ(server_.log().wait_for(0).reason, CloseReason::policy_changed);
 }
 
 TEST_F(ProxyTest, EndsCallsToAServerThatIsNotExpectedAnyMore) {
-  const auto web = ca_.material(kWeb);
-  start(web, ca_.material(kDb));
+  const auto web = ca_.text(kWeb);
+  start(web, ca_.text(kDb));
   const UniqueFd caller = connect_to(outbound_address_);
   const UniqueFd served = accept_on(app_.get());
   ASSERT_TRUE(served.valid());
-  upstream_.expected_peers = {{"spiffe://shop.test/other", false}};
+  upstream_.spiffe_ids = {{"spiffe://shop.test/other", false}};
   use_client(web);
   EXPECT_EQ(read_all(caller.get()), "RESET");
   EXPECT_EQ(client_.log().wait_for(0).reason, CloseReason::policy_changed);
 }
 
 TEST_F(ProxyTest, EndsOpenConnectionsThatANewPolicyDenies) {
-  const auto db = ca_.material(kDb);
-  start(ca_.material(kWeb), db);
+  const auto db = ca_.text(kDb);
+  start(ca_.text(kWeb), db);
   const UniqueFd caller = connect_to(outbound_address_);
   const UniqueFd served = accept_on(app_.get());
-  service_.authorization.allow.clear();
+  service_.allow.clear();
   use_server(db);
   EXPECT_EQ(read_all(caller.get()), "RESET");
   EXPECT_EQ(server_.log().wait_for(0).reason, CloseReason::policy_changed);
@@ -318,12 +318,12 @@ TEST_F(ProxyTest, ServesABurstOfCallersWithoutRefusingOne) {
 }
 
 TEST_F(ProxyTest, WhatAConnectionHeldOfAnOldSnapshotIsFreedByTheControlThread) {
-  const auto db = ca_.material(kDb);
-  start(ca_.material(kWeb), db);
+  const auto db = ca_.text(kDb);
+  start(ca_.text(kWeb), db);
   UniqueFd caller = connect_to(outbound_address_);
   UniqueFd served = accept_on(app_.get());
-  const std::weak_ptr<const snapshot::Listener> old = server_.snapshot().listeners.back();
-  service_.authorization.deny = {{"spiffe://shop.test/other", false}};
+  const std::weak_ptr<const snapshot::ListenerPart> old = server_.snapshot().listeners.back();
+  service_.deny = {{"spiffe://shop.test/other", false}};
   use_server(db);
   const auto wait_for = [this](auto wanted) {  // drops what else comes
     return test::wait_until([&] {
@@ -353,11 +353,11 @@ TEST_F(ProxyTest, RotationEndsNothingAndARemovedAnchorDoes) {
   start();
   const UniqueFd caller = connect_to(outbound_address_);
   const UniqueFd served = accept_on(app_.get());
-  use_server(ca_.material(kDb));  // a new key under the same anchor
+  use_server(ca_.text(kDb));  // a new key under the same anchor
   send_all(caller.get(), "still");
   char block[5];
   EXPECT_EQ(::recv(served.get(), block, 5, MSG_WAITALL), 5);
-  use_server(next.material(kDb));
+  use_server(next.text(kDb));
   EXPECT_EQ(read_all(caller.get()), "RESET");
   EXPECT_EQ(server_.log().wait_for(0).reason, CloseReason::trust_removed);
 }

@@ -21,6 +21,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     AGENT_CHECK(whole.sni == part.sni);
   }
   if (whole.kind != FirstBytes::client_hello) AGENT_CHECK(!whole.is_mesh && whole.sni.empty());
-  if (whole.is_mesh) AGENT_CHECK(whole.has_alpn);
+  if (whole.is_mesh) AGENT_CHECK(!whole.alpn.empty());
   return 0;
 }

@@ -179,14 +179,20 @@ Issued TestCa::issue(std::string_view spiffe_id, const CertOptions& options) con
           to_pem(*key, {})};
 }
 
-identity::MaterialPtr TestCa::material(std::string_view spiffe_id,
-                                       const CertOptions& options,
-                                       const std::vector<const TestCa*>& others) const {
+identity::MaterialText TestCa::text(std::string_view spiffe_id,
+                                    const CertOptions& options,
+                                    const std::vector<const TestCa*>& others) const {
   const Issued issued = issue(spiffe_id, options);
   identity::MaterialText text{issued.cert_pem, issued.key_pem, {{trust_domain_, cert_pem_}}};
   for (const TestCa* other : others)
     text.bundle_pems[other->trust_domain()] += other->cert_pem();
-  auto built = identity::build_material(text);
+  return text;
+}
+
+identity::MaterialPtr TestCa::material(std::string_view spiffe_id,
+                                       const CertOptions& options,
+                                       const std::vector<const TestCa*>& others) const {
+  auto built = identity::build_material(text(spiffe_id, options, others));
   if (!built) std::fprintf(stderr, "test material: %s\n", describe(built.error()).c_str());
   AGENT_CHECK(built.has_value());
   return *built;

@@ -51,8 +51,11 @@ class TestCa {
   /// This CA's certificate alone.
   [[nodiscard]] const std::string& cert_pem() const noexcept { return cert_pem_; }
 
-  /// Issues and builds: this CA is the bundle of its trust domain, `others` are the bundles of
-  /// theirs.
+  /// Issues: this CA is the bundle of its trust domain, `others` are the bundles of theirs.
+  [[nodiscard]] identity::MaterialText text(std::string_view spiffe_id,
+                                            const CertOptions& options = {},
+                                            const std::vector<const TestCa*>& others = {}) const;
+  /// The same, built.
   [[nodiscard]] identity::MaterialPtr material(std::string_view spiffe_id,
                                                const CertOptions& options = {},
                                                const std::vector<const TestCa*>& others = {}) const;

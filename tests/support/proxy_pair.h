@@ -15,6 +15,7 @@
 #include "core/fd.h"
 #include "proxy/worker.h"
 #include "snapshot/build.h"
+#include "snapshot/from_config.h"
 #include "support/pki.h"
 #include "tls/session.h"
 
@@ -92,8 +93,10 @@ class Agent {
     worker_ = std::make_unique<proxy::WorkerThread>(std::move(options));
   }
 
-  void use(const snapshot::Resources& resources, identity::MaterialPtr material) {
-    snapshot_ = snapshot::build(resources, std::move(material), snapshot_.get()).snapshot;
+  /// `identity` empty: none.
+  void use(snapshot::Resources resources, const identity::MaterialText& identity) {
+    if (!identity.svid_pem.empty()) resources.secrets = snapshot::secrets_from(identity);
+    snapshot_ = snapshot::build(resources, snapshot_.get()).snapshot;
     auto table = std::make_shared<proxy::StatsTable>();
     for (const auto& listener : snapshot_->listeners)
       table->listeners.push_back(&stats_.listener({listener->name, ""}, 0));
@@ -169,45 +172,47 @@ class ProxyPair {
     std::signal(SIGPIPE, SIG_IGN);  // as mooringd does; libuv writes without MSG_NOSIGNAL
     UniqueFd inbound = listen_on_loopback(inbound_address_);
     UniqueFd outbound = listen_on_loopback(outbound_address_);
-    service_.name = "inbound_db";
-    service_.direction = snapshot::Direction::inbound;
-    service_.tls = snapshot::DownstreamTls::strict;
-    service_.bind = inbound_address_;
-    service_.cluster = "localhost_db";
-    service_.authorization.allow = {{kWeb, false}};
+    service_.name = "db";
+    service_.listen = inbound_address_;
+    service_.target = app_address_;
+    service_.allow = {{kWeb, false}};
     upstream_.name = "db";
-    upstream_.mtls = true;
-    upstream_.endpoints = {inbound_address_};
-    upstream_.expected_peers = {{kDb, false}};
+    upstream_.endpoints = {endpoint(inbound_address_)};
+    upstream_.spiffe_ids = {{kDb, false}};
     server_.listen("inbound_db", std::move(inbound));
     client_.listen("outbound_db", std::move(outbound));
   }
 
-  void start() { start(ca_.material(kWeb), ca_.material(kDb)); }
-  void start(identity::MaterialPtr web, identity::MaterialPtr db) {
-    use_server(std::move(db));
-    use_client(std::move(web));
+  static config::EndpointAddress endpoint(const SocketAddress& address) { return {address, "", 0}; }
+  /// An upstream that is not captured, but has a socket of its own.
+  static void add(snapshot::Resources& to,
+                  const config::Upstream& upstream,
+                  const SocketAddress& bind) {
+    config::AgentConfig config;
+    config.capture.other = config::OtherTraffic::refuse;
+    config.upstreams = {upstream};
+    snapshot::Resources made = snapshot::resources_from(config, {});
+    made.listeners.front().bind = bind;
+    to.listeners.push_back(std::move(made.listeners.front()));
+    to.clusters.push_back(std::move(made.clusters.front()));
   }
-  void use_client(identity::MaterialPtr web) {
+  static snapshot::Resources resources_of(const config::Service& service) {
+    config::AgentConfig config;
+    config.services = {service};
+    return snapshot::resources_from(config, {});
+  }
+
+  void start() { start(ca_.text(kWeb), ca_.text(kDb)); }
+  void start(const identity::MaterialText& web, const identity::MaterialText& db) {
+    use_server(db);
+    use_client(web);
+  }
+  void use_client(const identity::MaterialText& web) {
     snapshot::Resources resources;
-    snapshot::Listener listener;
-    listener.name = "outbound_db";
-    listener.bind = outbound_address_;
-    listener.cluster = "db";
-    resources.listeners = {listener};
-    resources.clusters = {upstream_};
-    client_.use(resources, std::move(web));
+    add(resources, upstream_, outbound_address_);
+    client_.use(std::move(resources), web);
   }
-  void use_server(identity::MaterialPtr db) {
-    snapshot::Resources resources;
-    snapshot::Cluster local;
-    local.name = "localhost_db";
-    local.local = true;
-    local.endpoints = {app_address_};
-    resources.listeners = {service_};
-    resources.clusters = {local};
-    server_.use(resources, std::move(db));
-  }
+  void use_server(const identity::MaterialText& db) { server_.use(resources_of(service_), db); }
   /// What the application sees when the path does not come about.
   std::string refused() {
     const UniqueFd caller = connect_to(outbound_address_);
@@ -219,8 +224,8 @@ class ProxyPair {
   SocketAddress inbound_address_;
   SocketAddress outbound_address_;
   UniqueFd app_;
-  snapshot::Listener service_;
-  snapshot::Cluster upstream_;
+  config::Service service_;
+  config::Upstream upstream_;
   Agent server_;
   Agent client_{Milliseconds(20000), 1000};  // outlasts what stalls the server
 };

@@ -37,7 +37,7 @@ ControlPlaneState live() {
 
 struct Site {
   explicit Site(std::optional<ControlPlaneState> state) : plane(std::move(state)) {
-    snapshot = snapshot::build(snapshot::resources_from(config, names), nullptr, nullptr).snapshot;
+    snapshot = snapshot::build(snapshot::resources_from(config, names), nullptr).snapshot;
   }
   [[nodiscard]] Report report() const {
     return {.ready = true,

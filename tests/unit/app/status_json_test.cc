@@ -39,11 +39,11 @@ endpoints = ["10.0.0.7:5432", "db.test:5432"]
 
 /// Everything a report refers to.
 struct Site {
-  explicit Site(const std::string& text, identity::MaterialPtr material = nullptr)
+  explicit Site(const std::string& text, const identity::MaterialText& identity = {})
       : config(config_of(text, "name = \"web-1\"")) {
-    snapshot::Built built =
-        snapshot::build(snapshot::resources_from(config, names), std::move(material), nullptr);
-    snapshot = built.snapshot;
+    snapshot::Resources resources = snapshot::resources_from(config, names);
+    if (!identity.svid_pem.empty()) resources.secrets = snapshot::secrets_from(identity);
+    snapshot = snapshot::build(resources, nullptr).snapshot;
     state.path = "/etc/mooring/agent.toml";
     capture.state = "active";
   }
@@ -90,8 +90,8 @@ std::string whole() {
   return std::string(kIdentity) + std::string(kService) + std::string(kUpstream);
 }
 
-identity::MaterialPtr material(const test::CertOptions& options = {}) {
-  return test::TestCa("shop.test").material("spiffe://shop.test/web-1", options);
+identity::MaterialText material(const test::CertOptions& options = {}) {
+  return test::TestCa("shop.test").text("spiffe://shop.test/web-1", options);
 }
 
 TEST(StatusJson, SaysThatAnUpgradeWaitsForARestart) {

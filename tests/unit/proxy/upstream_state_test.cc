@@ -5,6 +5,8 @@
 #include <atomic>
 #include <thread>
 
+#include "snapshot/build.h"
+
 namespace mooring::proxy {
 namespace {
 
@@ -15,60 +17,72 @@ SocketAddress at(const char* ip) {
 const SocketAddress kOne = at("10.0.0.1");
 const SocketAddress kTwo = at("10.0.0.2");
 
-snapshot::Cluster cluster_of(std::vector<SocketAddress> endpoints) {
+std::shared_ptr<const snapshot::EndpointsPart> endpoints_of(
+    const std::vector<SocketAddress>& addresses) {
+  snapshot::LocalityEndpoints locality;
+  for (const SocketAddress& address : addresses) {
+    snapshot::LbEndpoint endpoint;
+    endpoint.address = address;
+    locality.endpoints.push_back(std::move(endpoint));
+  }
+  snapshot::LoadAssignment assignment;
+  assignment.localities = {std::move(locality)};
+  return std::make_shared<const snapshot::EndpointsPart>(std::move(assignment));
+}
+
+snapshot::Cluster db() {
   snapshot::Cluster cluster;
   cluster.name = "db";
-  cluster.endpoints = std::move(endpoints);
   return cluster;
 }
 
 std::size_t chosen(UpstreamState& state,
-                   const snapshot::Cluster& cluster,
+                   const snapshot::EndpointsPtr& endpoints,
                    std::uint64_t now_ms = 0,
                    const std::vector<SocketAddress>& tried = {}) {
   policy::Choice choice;
-  return state.choose(cluster, tried, now_ms, choice) ? choice.endpoint : 99;
+  return state.choose(db(), *endpoints, tried, now_ms, choice) ? choice.endpoint : 99;
 }
 
 TEST(UpstreamState, TakesTurnsAndARetryKeepsTheTurn) {
   UpstreamState state;
-  const snapshot::Cluster cluster = cluster_of({kOne, kTwo});
-  EXPECT_EQ(chosen(state, cluster), 0U);
-  EXPECT_EQ(chosen(state, cluster, 0, {kOne}), 1U);
-  EXPECT_EQ(chosen(state, cluster), 1U);
-  EXPECT_EQ(chosen(state, cluster, 0, {kOne, kTwo}), 99U);
+  const auto endpoints = endpoints_of({kOne, kTwo});
+  EXPECT_EQ(chosen(state, endpoints), 0U);
+  EXPECT_EQ(chosen(state, endpoints, 0, {kOne}), 1U);
+  EXPECT_EQ(chosen(state, endpoints), 1U);
+  EXPECT_EQ(chosen(state, endpoints, 0, {kOne, kTwo}), 99U);
 }
 
 TEST(UpstreamState, EjectsLongerWithEachFailureInARow) {
   UpstreamState state;
-  const snapshot::Cluster cluster = cluster_of({kOne, kTwo});
+  const auto endpoints = endpoints_of({kOne, kTwo});
   std::uint64_t now = 1000;
   for (const std::uint64_t span : {2000U, 4000U, 8000U, 16000U, 32000U, 60000U, 60000U}) {
-    state.failed(cluster, kOne, now);
+    state.failed("db", endpoints->list.size(), kOne, now);
     EXPECT_TRUE(state.look("db", kOne, now + span - 1).is_ejected) << span;
     EXPECT_FALSE(state.look("db", kOne, now + span).is_ejected) << span;
     now += span;
   }
-  EXPECT_EQ(state.ejected(cluster, now - 1), 1U);
-  EXPECT_EQ(chosen(state, cluster, now - 1), 1U);
-  EXPECT_EQ(chosen(state, cluster, now - 1), 1U);
+  EXPECT_EQ(state.ejected("db", *endpoints, now - 1), 1U);
+  EXPECT_EQ(chosen(state, endpoints, now - 1), 1U);
+  EXPECT_EQ(chosen(state, endpoints, now - 1), 1U);
 }
 
 TEST(UpstreamState, SuccessEndsTheEjectionAndItsMemory) {
   UpstreamState state;
-  const snapshot::Cluster cluster = cluster_of({kOne, kTwo});
-  state.failed(cluster, kOne, 0);
-  state.failed(cluster, kOne, 0);
+  const auto endpoints = endpoints_of({kOne, kTwo});
+  state.failed("db", endpoints->list.size(), kOne, 0);
+  state.failed("db", endpoints->list.size(), kOne, 0);
   state.succeeded("db", kOne);
   EXPECT_FALSE(state.look("db", kOne, 1).is_ejected);
-  state.failed(cluster, kOne, 0);
+  state.failed("db", endpoints->list.size(), kOne, 0);
   EXPECT_FALSE(state.look("db", kOne, UpstreamState::kFirstEjectionMs).is_ejected);
 }
 
 TEST(UpstreamState, TheOnlyEndpointIsNeverEjected) {
   UpstreamState state;
-  const snapshot::Cluster cluster = cluster_of({kOne});
-  state.failed(cluster, kOne, 0);
+  const auto endpoints = endpoints_of({kOne});
+  state.failed("db", endpoints->list.size(), kOne, 0);
   EXPECT_FALSE(state.look("db", kOne, 1).is_ejected);
 }
 
@@ -85,17 +99,17 @@ TEST(UpstreamState, CountsConnections) {
 
 TEST(UpstreamState, ForgetsWhatTheSnapshotLacksOnceNobodyUsesIt) {
   UpstreamState state;
-  snapshot::Snapshot snapshot;
-  const snapshot::Cluster both = cluster_of({kOne, kTwo});
-  state.failed(both, kOne, 0);
-  state.failed(both, kTwo, 0);
+  snapshot::Resources resources;
+  resources.clusters = {db()};
+  const snapshot::SnapshotPtr snapshot = snapshot::build(resources, nullptr).snapshot;
+  state.failed("db", 2, kOne, 0);
+  state.failed("db", 2, kTwo, 0);
   state.opened("db", kTwo);
-  snapshot.clusters.push_back(std::make_shared<snapshot::Cluster>(cluster_of({})));
-  state.prune(snapshot);
+  state.prune(*snapshot);
   EXPECT_FALSE(state.look("db", kOne, 1).is_ejected);
   EXPECT_TRUE(state.look("db", kTwo, 1).is_ejected);
   state.closed("db", kTwo);
-  state.prune(snapshot);
+  state.prune(*snapshot);
   EXPECT_FALSE(state.look("db", kTwo, 1).is_ejected);
 }
 
@@ -108,14 +122,14 @@ TEST(UpstreamState, IsLookedAtFromAnotherThread) {
     while (!is_done.load())
       most = std::max(most, state.look("db", kOne, 0).connections);
   });
-  const snapshot::Snapshot empty;
-  const snapshot::Cluster cluster = cluster_of({kOne, kTwo});
+  const snapshot::SnapshotPtr empty = snapshot::build({}, nullptr).snapshot;
+  const auto endpoints = endpoints_of({kOne, kTwo});
   for (int i = 0; i < 2000; ++i) {
-    EXPECT_NE(chosen(state, cluster), 99U);
+    EXPECT_NE(chosen(state, endpoints), 99U);
     state.opened("db", kOne);
-    state.failed(cluster, kTwo, 0);
+    state.failed("db", endpoints->list.size(), kTwo, 0);
     state.closed("db", kOne);
-    state.prune(empty);
+    state.prune(*empty);
   }
   is_done = true;
   reader.join();

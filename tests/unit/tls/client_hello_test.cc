@@ -72,7 +72,7 @@ TEST_F(InspectClientHello, NeverTakesAnApplicationsTlsForOurs) {
         inspect_client_hello(bytes_of(hello({.sni = "kuma", .alpn = offered})));
     EXPECT_EQ(seen.kind, FirstBytes::client_hello);
     EXPECT_FALSE(seen.is_mesh) << protocol;
-    EXPECT_EQ(seen.has_alpn, *protocol != '\0');
+    EXPECT_EQ(seen.alpn, offered);
   }
 }
 
