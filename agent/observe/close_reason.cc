@@ -249,6 +249,23 @@ constexpr std::array<Row, kCloseReasons> kRows{{
      false,
      "The connection to {name} was idle for longer than its idle_timeout.",
      "Raise or remove idle_timeout of {name} if its clients keep pools of idle connections."},
+    {rate_limited,
+     "rate_limited",
+     "RL",
+     "RL",
+     false,
+     "Connections to {name} came faster than its rate limit allows.",
+     "Let the clients keep their connections in a pool, or raise the rate limit that the mesh sets "
+     "for {name}."},
+    {upstream_limit,
+     "upstream_limit",
+     "UO",
+     "UO",
+     false,
+     "This host already had as many connections to the servers of {name} as its circuit breaker "
+     "allows.",
+     "Raise max_connections of the circuit breaker that the mesh sets for {name}, or look for a "
+     "client that leaks connections."},
     {connection_limit,
      "connection_limit",
      "UO",

@@ -42,7 +42,9 @@ enum class CloseReason : std::uint8_t {
   policy_changed,    // an open connection that the new policy denies
   trust_removed,     // an open connection whose trust anchor was removed
   idle_timeout,
-  connection_limit,
+  rate_limited,      // the chain's rate of new connections
+  upstream_limit,    // the cluster's circuit breaker
+  connection_limit,  // the agent's
   handshake_limit,
   draining,          // refused or ended because the agent stops
   out_of_resources,  // descriptors or ports

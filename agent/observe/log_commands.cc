@@ -77,6 +77,8 @@ bool is_tls_failure(CloseReason reason) {
     case CloseReason::policy_changed:
     case CloseReason::trust_removed:
     case CloseReason::idle_timeout:
+    case CloseReason::rate_limited:
+    case CloseReason::upstream_limit:
     case CloseReason::connection_limit:
     case CloseReason::handshake_limit:
     case CloseReason::draining:

@@ -1,8 +1,9 @@
 // The gather and decide phases of a connection: what was meant, which listener, filter chain and
 // cluster serve it, and with which protocol the downstream speaks.
+#include "http/first_bytes.h"
 #include "net/socket.h"
+#include "policy/choose_cluster.h"
 #include "proxy/worker_loop.h"
-#include "tls/client_hello.h"
 
 namespace mooring::proxy {
 
@@ -99,9 +100,11 @@ void Conn::choose_chain() {
   cluster_.reset();
   cluster_stats_ = nullptr;
   const bool has_cluster = chain_ != nullptr && !chain_->spec->clusters.empty();
-  const std::size_t position =
-      has_cluster ? worker_.snapshot().find_cluster(chain_->spec->clusters.front().name)
-                  : snapshot::kNoMatch;
+  if (!has_cluster) return;
+  const auto& clusters = chain_->spec->clusters;
+  const std::size_t picked =
+      clusters.size() == 1 ? 0 : policy::choose_cluster(clusters, worker_.random().next());
+  const std::size_t position = worker_.snapshot().find_cluster(clusters[picked].name);
   if (position == snapshot::kNoMatch) return;
   cluster_ = worker_.snapshot().clusters[position];
   cluster_stats_ = worker_.stats().clusters[position];
@@ -120,14 +123,28 @@ bool Conn::use_newest() {
   return true;
 }
 
-void Conn::begin_chain() {
-  if (chain_ != nullptr && !chain_->spec->not_served.empty())
-    return finish(CloseReason::not_served, chain_->spec->not_served);
-  if (!cluster_) {
-    stats_->no_filter_chain_match.add();
-    const bool has_chains = chain_ == nullptr && !listener_->chains.empty();
-    return finish(has_chains ? CloseReason::no_filter_chain : CloseReason::no_route);
+// True: it has ended.
+bool Conn::refuse_chain() {
+  if (chain_ != nullptr && !chain_->spec->not_served.empty()) {
+    finish(CloseReason::not_served, chain_->spec->not_served);
+    return true;
   }
+  if (cluster_) return false;
+  stats_->no_filter_chain_match.add();
+  const bool has_chains = chain_ == nullptr && !listener_->chains.empty();
+  finish(has_chains ? CloseReason::no_filter_chain : CloseReason::no_route);
+  return true;
+}
+
+void Conn::begin_chain() {
+  if (refuse_chain()) return;
+  for (const auto& limit : chain_->rate_limits) {
+    if (!limit->take(worker_.loop().now_ms())) return finish(CloseReason::rate_limited);
+  }
+  serve_chain();
+}
+
+void Conn::serve_chain() {
   if (chain_->transport.tls != nullptr) return start_server_handshake();
   serve_plain();
 }
@@ -156,15 +173,48 @@ void Conn::begin_upstream() {
 
 // True: it is known what the client speaks.
 bool Conn::inspect(Bytes bytes) {
-  if (!listener_->tls_inspector) return true;
+  if (!listener_->tls_inspector) return inspect_http(bytes);
+  switch (inspect_tls(bytes)) {
+    case tls::FirstBytes::need_more:
+      return false;
+    case tls::FirstBytes::not_tls:
+      return inspect_http(bytes);
+    case tls::FirstBytes::client_hello:
+      return true;
+  }
+  return true;
+}
+
+tls::FirstBytes Conn::inspect_tls(Bytes bytes) {
   tls::ClientHello hello = tls::inspect_client_hello(bytes);
-  if (hello.kind == tls::FirstBytes::need_more && bytes.size() <= tls::kMaxClientHelloBytes)
-    return false;
-  if (hello.kind != tls::FirstBytes::client_hello) return true;
+  if (hello.kind != tls::FirstBytes::client_hello) return hello.kind;
   first_facts_ = std::make_unique<FirstFacts>();
   first_facts_->is_tls = true;
   first_facts_->server_name = lower_case(hello.sni);
   first_facts_->application_protocols = std::move(hello.alpn);
+  return hello.kind;
+}
+
+bool Conn::inspect_http(Bytes bytes) {
+  if (!listener_->http_inspector) return true;
+  const char* protocol = nullptr;
+  switch (http::inspect_first_bytes(bytes)) {
+    case http::FirstBytes::need_more:
+      return false;
+    case http::FirstBytes::other:
+      return true;
+    case http::FirstBytes::http10:
+      protocol = "http/1.0";
+      break;
+    case http::FirstBytes::http11:
+      protocol = "http/1.1";
+      break;
+    case http::FirstBytes::http2:
+      protocol = "h2c";
+      break;
+  }
+  first_facts_ = std::make_unique<FirstFacts>();
+  first_facts_->application_protocols = {protocol};
   return true;
 }
 

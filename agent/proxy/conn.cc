@@ -88,6 +88,7 @@ void Conn::make_room() {
 void Conn::finish(CloseReason reason, std::string detail) {
   if (std::exchange(phase_, Phase::closing) == Phase::closing) return;
   leave_handshake();
+  if (std::exchange(has_place_, false)) cluster_->connections->leave();
   worker_.write_record(record(reason, std::move(detail)));
   if (stats_ != nullptr) {
     stats_->downstream_cx_active.sub();

@@ -16,6 +16,7 @@
 #include "proxy/handshake_gate.h"
 #include "proxy/worker.h"
 #include "snapshot/snapshot.h"
+#include "tls/client_hello.h"
 #include "tls/session.h"
 
 namespace mooring::proxy {
@@ -92,10 +93,14 @@ class Conn final : public net::TcpStream::Owner {
   void end_peek();
   void choose_chain();
   bool use_newest();
+  [[nodiscard]] bool refuse_chain();
   void begin_chain();
+  void serve_chain();
   void serve_plain();
   void begin_upstream();
   [[nodiscard]] bool inspect(Bytes bytes);
+  [[nodiscard]] tls::FirstBytes inspect_tls(Bytes bytes);
+  [[nodiscard]] bool inspect_http(Bytes bytes);
   [[nodiscard]] policy::ChainFacts chain_facts() const noexcept;
 
   // handshake.cc
@@ -159,6 +164,7 @@ class Conn final : public net::TcpStream::Owner {
   // Plain text on a server-first permissive port: what the client says first is not known yet.
   bool watches_late_tls_ = false;
   bool upstream_counted_ = false;
+  bool has_place_ = false;     // counts as one of the cluster's connections
   bool has_answered_ = false;  // as a TLS server: its first flight is out
   HandshakeRole handshake_role_ = HandshakeRole::server;  // of the handshake, or of the wait for it
 

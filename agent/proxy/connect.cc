@@ -28,6 +28,7 @@ CloseReason reason_of(int error) {
 std::optional<IpAddress> source_for(const snapshot::Cluster& cluster,
                                     const SocketAddress& target,
                                     const SocketAddress& dialled) {
+  if (cluster.bind && cluster.bind->is_v4() == target.ip.is_v4()) return cluster.bind;
   if (!cluster.local || !target.ip.is_loopback()) return std::nullopt;
   if (target.ip.is_v4()) return IpAddress::v4(0x7f000006);
   if (!dialled.ip.is_v4()) return dialled.ip;
@@ -37,6 +38,11 @@ std::optional<IpAddress> source_for(const snapshot::Cluster& cluster,
 }  // namespace
 
 void Conn::connect_upstream() {
+  if (!cluster_->connections->enter(cluster_->circuit_breakers.max_connections)) {
+    cluster_stats_->upstream_cx_overflow.add();
+    return finish(CloseReason::upstream_limit);
+  }
+  has_place_ = true;
   phase_ = Phase::connecting;
   connect_start_ms_ = worker_.loop().now_ms();
   try_next_endpoint();

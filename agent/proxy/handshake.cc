@@ -90,7 +90,8 @@ void Conn::on_handshake_turn() {
       return connect_upstream();
     }
     use_newest();
-    return begin_chain();
+    if (!refuse_chain()) serve_chain();
+    return;
   }
   if (phase_ != Phase::handshaking && phase_ != Phase::handshaking_up) return;
   Side& side = phase_ == Phase::handshaking ? downstream_ : upstream_;
@@ -163,7 +164,7 @@ policy::Verdict Conn::verdict_of(const snapshot::ListenerPart& listener,
 void Conn::authorize() {
   // The policy in force now, not the one of the connection's first packet.
   use_newest();
-  if (chain_ == nullptr || !chain_->spec->not_served.empty() || !cluster_) return begin_chain();
+  if (refuse_chain()) return;
   policy::Verdict verdict = verdict_of(*listener_, *chain_);
   rule_ = std::move(verdict.rule);
   shadow_ = std::move(verdict.shadow);

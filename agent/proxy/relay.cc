@@ -85,7 +85,7 @@ void Conn::fail_record(const Side& side, tls::Failure failure) {
 void Conn::watch_for_late_tls(Bytes bytes) {
   hold(downstream_, bytes);
   const std::vector<std::byte> first = take_held(downstream_);
-  if (!inspect(first)) return hold(downstream_, first);
+  if (inspect_tls(first) == tls::FirstBytes::need_more) return hold(downstream_, first);
   const std::size_t at = policy::choose_chain(listener_->chains, chain_facts());
   if (at != policy::kNoChain && listener_->chains[at].tls) return finish(CloseReason::late_tls);
   watches_late_tls_ = false;

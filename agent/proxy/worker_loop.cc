@@ -1,6 +1,7 @@
 #include "proxy/worker_loop.h"
 
 #include <algorithm>
+#include <random>
 
 #include "core/log.h"
 #include "proxy/tls_options.h"
@@ -13,6 +14,7 @@ WorkerLoop::WorkerLoop(Loop& loop, net::StreamPool& pool, const WorkerOptions& o
     : loop_(loop),
       pool_(pool),
       options_(options),
+      random_(std::random_device{}()),
       deadlines_(loop,
                  [this](std::uint64_t id) {
                    if (const auto found = conns_.find(id); found != conns_.end())

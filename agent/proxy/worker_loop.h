@@ -13,6 +13,7 @@
 #include "core/mailbox.h"
 #include "net/listener.h"
 #include "net/stream.h"
+#include "policy/random.h"
 #include "proxy/conn.h"
 #include "proxy/deadlines.h"
 #include "proxy/handshake_gate.h"
@@ -38,6 +39,7 @@ class WorkerLoop {
   [[nodiscard]] const StatsTable& stats() const noexcept { return *stats_; }
   [[nodiscard]] UpstreamState& upstreams() noexcept { return upstreams_; }
   [[nodiscard]] Deadlines& deadlines() noexcept { return deadlines_; }
+  [[nodiscard]] policy::Random& random() noexcept { return random_; }
   [[nodiscard]] const Clock& clock() const noexcept { return clock_; }
   /// Made when it is first asked for. Null for null, and for material that TLS does not take.
   [[nodiscard]] tls::Context* tls_context(const snapshot::TlsPartPtr& part);
@@ -97,6 +99,7 @@ class WorkerLoop {
   snapshot::SnapshotPtr snapshot_;
   std::shared_ptr<const StatsTable> stats_;
   UpstreamState upstreams_;
+  policy::Random random_;
   Deadlines deadlines_;
   std::vector<Socket> sockets_;
   std::vector<AddSocket> waiting_sockets_;  // until the first snapshot

@@ -48,6 +48,10 @@ Checked<void> check(const FilterChain& chain) {
   for (const WeightedCluster& cluster : chain.clusters)
     weight += cluster.weight;
   if (weight == 0) return fail(Diagnostic{"clusters", "there is none with a weight", ""});
+  for (const TokenBucket& bucket : chain.rate_limits) {
+    if (bucket.max_tokens == 0 || bucket.tokens_per_fill == 0 || bucket.fill_interval.count() <= 0)
+      return fail(Diagnostic{"rate_limits", "a bucket that never has a token", ""});
+  }
   return {};
 }
 
@@ -66,8 +70,22 @@ ListenerPtr refusing(const Listener& source, const Diagnostic& why) {
   chain.not_served = fmt::format("the listener is rejected: {}: {}", why.path, why.message);
   listener.chains = {chain};
   auto part = std::make_shared<ListenerPart>(std::move(listener));
-  part->parts.push_back({&part->chains.front(), {}});
+  part->parts.push_back({&part->chains.front(), {}, {}});
   return part;
+}
+
+// A bucket is as full as it was while its chain keeps its place.
+std::vector<std::shared_ptr<RateLimit>> rate_limits_of(const FilterChain& chain,
+                                                       std::size_t position,
+                                                       const ListenerPart* old) {
+  if (old != nullptr && position < old->chains.size() &&
+      old->chains[position].match == chain.match &&
+      old->chains[position].rate_limits == chain.rate_limits)
+    return old->parts[position].rate_limits;
+  std::vector<std::shared_ptr<RateLimit>> made;
+  for (const TokenBucket& bucket : chain.rate_limits)
+    made.push_back(std::make_shared<RateLimit>(bucket));
+  return made;
 }
 
 class Builder {
@@ -99,11 +117,11 @@ class Builder {
 
   // Null: it was never good.
   [[nodiscard]] ClusterPtr cluster(const Cluster& source);
-  [[nodiscard]] Checked<ClusterPtr> make(const Cluster& source);
+  [[nodiscard]] Checked<ClusterPtr> make(const Cluster& source, const ClusterPart* old);
   [[nodiscard]] bool is_current(const ClusterPart& old);
   [[nodiscard]] EndpointsPtr endpoints(const ClusterPart& cluster);
   [[nodiscard]] ListenerPtr listener(const Listener& source);
-  [[nodiscard]] Checked<ListenerPtr> make(const Listener& source);
+  [[nodiscard]] Checked<ListenerPtr> make(const Listener& source, const ListenerPart* old);
   [[nodiscard]] bool is_current(const ListenerPart& old);
 
   const Resources& resources_;
@@ -114,8 +132,9 @@ class Builder {
   std::unordered_map<std::string_view, const LoadAssignment*> assignments_;
 };
 
-Checked<ClusterPtr> Builder::make(const Cluster& source) {
+Checked<ClusterPtr> Builder::make(const Cluster& source, const ClusterPart* old) {
   auto part = std::make_shared<ClusterPart>(source);
+  part->connections = old == nullptr ? std::make_shared<ConnectionCount>() : old->connections;
   auto transport = transports_.make(pointer(part->tls), false);
   if (!transport) return fail(transport.error());
   part->transport = std::move(*transport);
@@ -143,11 +162,11 @@ ClusterPtr Builder::cluster(const Cluster& source) {
     if (at != kNoMatch) old = previous_->clusters[at];
   }
   if (old && static_cast<const Cluster&>(*old) == source && is_current(*old)) return old;
-  auto made = make(source);
+  auto made = make(source, old.get());
   if (made) return std::move(*made);
   reject(source.name, made.error());
   if (!old || is_current(*old)) return old;
-  return make(*old).value_or(old);
+  return make(*old, old.get()).value_or(old);
 }
 
 EndpointsPtr Builder::endpoints(const ClusterPart& cluster) {
@@ -176,14 +195,15 @@ void Builder::add_clusters() {
   }
 }
 
-Checked<ListenerPtr> Builder::make(const Listener& source) {
+Checked<ListenerPtr> Builder::make(const Listener& source, const ListenerPart* old) {
   auto part = std::make_shared<ListenerPart>(source);
   auto regexes = std::make_shared<Regexes>();
   for (const FilterChain& chain : part->chains) {
     if (auto done = check(chain); !done) return fail(done.error());
     auto transport = transports_.make(pointer(chain.tls), true);
     if (!transport) return fail(transport.error());
-    part->parts.push_back({&chain, std::move(*transport)});
+    part->parts.push_back(
+        {&chain, std::move(*transport), rate_limits_of(chain, part->parts.size(), old)});
     for (const Authorization& filter : chain.authorization) {
       if (auto done = add(*regexes, filter.rules); !done) return fail(done.error());
       if (auto done = add(*regexes, filter.shadow); !done) return fail(done.error());
@@ -206,11 +226,11 @@ ListenerPtr Builder::listener(const Listener& source) {
     if (at != kNoMatch) old = previous_->listeners[at];
   }
   if (old && static_cast<const Listener&>(*old) == source && is_current(*old)) return old;
-  auto made = make(source);
+  auto made = make(source, old.get());
   if (made) return std::move(*made);
   reject(source.name, made.error());
   if (!old) return refusing(source, made.error());
-  return is_current(*old) ? old : make(*old).value_or(old);
+  return is_current(*old) ? old : make(*old, old.get()).value_or(old);
 }
 
 void Builder::add_listeners() {

@@ -1,7 +1,6 @@
 // What a worker decides by: an index of shared, immutable parts. Deeply const; any thread.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -12,6 +11,7 @@
 
 #include "identity/material.h"
 #include "identity/name_matcher.h"
+#include "snapshot/limits.h"
 #include "snapshot/regexes.h"
 #include "snapshot/resources.h"
 
@@ -49,6 +49,7 @@ struct Transport {
 struct ChainPart {
   const FilterChain* spec = nullptr;  // of the listener part that holds this; never null
   Transport transport;                // the downstream's
+  std::vector<std::shared_ptr<RateLimit>> rate_limits;  // at the positions of the spec's
 };
 
 struct ListenerPart : Listener {
@@ -71,7 +72,8 @@ struct ClusterPart : Cluster {
   [[nodiscard]] bool may_use_tls() const noexcept;
 
   Transport transport;
-  std::vector<Transport> match_transports;  // at the positions of `socket_matches`
+  std::vector<Transport> match_transports;       // at the positions of `socket_matches`
+  std::shared_ptr<ConnectionCount> connections;  // of all versions of this cluster; never null
 };
 using ClusterPtr = std::shared_ptr<const ClusterPart>;
 

@@ -139,10 +139,10 @@ class Agent {
 /// A mesh client made by hand, to stop where it likes.
 class MeshClient {
  public:
-  explicit MeshClient(identity::MaterialPtr material)
+  explicit MeshClient(identity::MaterialPtr material, std::string_view sni = {})
       : context_(tls::Context::make(tls::Role::client, std::move(material), {}, scratch_, clock_)
                      .value()),
-        session_(context_->make_client({}).value()) {}
+        session_(context_->make_client({.sni = sni}).value()) {}
   std::string hello() { return text(session_->start().to_peer); }
   /// What it answers to this.
   std::string feed(std::string_view bytes) {
