@@ -32,7 +32,8 @@ enum Takes : std::uint16_t {
   strict = 32,
   footprint = 64,
   rest = 128,  // whatever else is written goes to the script
-  deps = 256
+  deps = 256,
+  recording = 512
 };
 
 struct CommandRow {
@@ -43,7 +44,7 @@ struct CommandRow {
   Command command;
 };
 
-constexpr std::array<CommandRow, 15> kCommands{{
+constexpr std::array<CommandRow, 16> kCommands{{
     {"", "status", "One screen: identity, capture, services, upstreams, problems", json, status},
     {"",
      "why",
@@ -70,6 +71,11 @@ constexpr std::array<CommandRow, 15> kCommands{{
      "What the control plane's last update added, changed and removed",
      json,
      config_diff},
+    {"config",
+     "explain",
+     "What this agent makes of recorded xDS: what it serves, and what it does not",
+     recording,
+     config_explain},
     {"capture",
      "on",
      "Capture what the configuration says, now and after each start",
@@ -114,6 +120,11 @@ void add_options(CLI::App& app, const CommandRow& row, Arguments& arguments) {
   }
   if (row.takes & file)
     app.add_option("FILE", arguments.config_file, "Instead of --config")->type_name("FILE");
+  if (row.takes & recording) {
+    app.add_option("FILE", arguments.recording, "A response or a resource, serialized protobuf")
+        ->type_name("FILE")
+        ->required();
+  }
   if (row.takes & deps)
     app.add_flag("--deps", arguments.with_dependencies, "And what the programs were built with");
   if (row.takes & yes) {

@@ -15,6 +15,7 @@ namespace mooring::cli {
 struct Arguments {
   std::string socket = "/run/mooring/admin.sock";
   std::string config_file = "/etc/mooring/agent.toml";
+  std::string recording;  // config explain
   std::string level;
   std::uint32_t count = 10;
   bool as_json = false;
@@ -37,6 +38,7 @@ using Command = ExitCode (*)(const Environment& environment, const Arguments& ar
 [[nodiscard]] ExitCode version(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode config_check(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode config_diff(const Environment& environment, const Arguments& arguments);
+[[nodiscard]] ExitCode config_explain(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode capture_on(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode capture_confirm(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode capture_off(const Environment& environment, const Arguments& arguments);

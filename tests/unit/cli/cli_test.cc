@@ -1,5 +1,10 @@
 #include "cli_fixture.h"
 
+#include <cstdio>
+#include <fstream>
+
+#include "xdsapi/well_known.pb.h"
+
 namespace mooring::cli {
 namespace {
 
@@ -153,6 +158,26 @@ TEST_F(Cli, ConfigCheckLooksIntoTheFilesThatAreNamed) {
   };
   EXPECT_EQ(run({"mooring", "config", "check"}), 78);
   EXPECT_THAT(err_.str(), HasSubstr("/etc/mooring/key.pem: cannot be read"));
+}
+
+TEST_F(Cli, ConfigExplainSaysWhatIsMadeOfARecording) {
+  google::protobuf::Any any;
+  any.set_type_url("type.googleapis.com/envoy.config.cluster.v3.Cluster");
+  any.set_value("\x0a\x03web");  // the name; STATIC, without endpoints
+  const std::string file = testing::TempDir() + "mooring_explain_test.pb";
+  std::ofstream(file) << any.SerializeAsString();
+  EXPECT_EQ(run({"mooring", "config", "explain", file.c_str()}), 0);
+  EXPECT_EQ(out_.str(), "web\n  endpoints as listed, no TLS\n");
+  any.mutable_value()->append("\x10\x02");  // LOGICAL_DNS
+  std::ofstream(file) << any.SerializeAsString();
+  EXPECT_EQ(run({"mooring", "config", "explain", file.c_str()}), 1);
+  EXPECT_THAT(out_.str(), HasSubstr("web: type: is not supported\n  rejected\n"));
+  std::ofstream(file) << "something else";
+  EXPECT_EQ(run({"mooring", "config", "explain", file.c_str()}), 1);
+  EXPECT_THAT(err_.str(), StartsWith(file + ": holds no xDS"));
+  std::remove(file.c_str());
+  EXPECT_EQ(run({"mooring", "config", "explain", file.c_str()}), 1);
+  EXPECT_EQ(run({"mooring", "config", "explain"}), 2);
 }
 
 TEST_F(Cli, ConfigDiffSaysWhatTheControlPlaneChanged) {
