@@ -29,6 +29,8 @@ struct BootstrapRequest {
   std::string workdir = "/run/mooring";
   std::string system_ca_path{};
   std::string spire_socket{};
+
+  friend bool operator==(const BootstrapRequest&, const BootstrapRequest&) = default;
 };
 
 /// Body of POST /bootstrap. Fails for what a control plane would refuse or, worse, accept and then
@@ -49,6 +51,8 @@ struct Bootstrap {
   std::vector<http::Header> metadata;  // of each call; the token is among it
   bool reads_token_file = false;       // instead: the token file is read for each call
   bool has_health = false;             // there is a stream for health too
+
+  friend bool operator==(const Bootstrap&, const Bootstrap&) = default;
 };
 
 /// Largest answer taken, in bytes. The recorded ones have 9 KB, of which the Dataplane is a part.

@@ -27,7 +27,7 @@ struct DeltaResource {
 /// envoy.service.discovery.v3.DeltaDiscoveryResponse, without what nobody reads.
 struct DeltaResponse {
   std::string type_url;
-  std::string nonce;
+  std::string nonce{};
   std::vector<DeltaResource> resources{};
   std::vector<std::string> removed{};
 };

@@ -155,7 +155,7 @@ Checked<LastGood> decode_last_good(std::string_view content, std::string_view ma
   return decode_body(body);
 }
 
-Checked<void> LastGoodFile::save(LastGood last_good) const {
+Checked<std::size_t> LastGoodFile::save(LastGood last_good) const {
   constexpr unsigned kMode = 0600;
   if (!keeps_secrets_) drop_secrets(last_good);
   const std::string content = encode_last_good(last_good, machine_id_);
@@ -163,7 +163,7 @@ Checked<void> LastGoodFile::save(LastGood last_good) const {
     return fail(Diagnostic{path_, "there is more to keep than 128 MiB", "nothing was written"});
   if (const auto done = write_file_atomically(path_, content, kMode); !done)
     return fail(Diagnostic{path_, "cannot be written: " + describe(done.error()), ""});
-  return {};
+  return content.size();
 }
 
 Checked<LastGood> LastGoodFile::load() const {

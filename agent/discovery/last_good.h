@@ -48,8 +48,9 @@ class LastGoodFile {
   LastGoodFile(std::string path, std::string machine_id, bool keeps_secrets)
       : path_(std::move(path)), machine_id_(std::move(machine_id)), keeps_secrets_(keeps_secrets) {}
 
-  /// Atomically and onto the disk; without the secrets where they are not to be kept.
-  [[nodiscard]] Checked<void> save(LastGood last_good) const;
+  /// Atomically and onto the disk; without the secrets where they are not to be kept. The number of
+  /// bytes.
+  [[nodiscard]] Checked<std::size_t> save(LastGood last_good) const;
   /// Nothing stored yet is an empty one. Secrets that are not to be kept any more are left out.
   [[nodiscard]] Checked<LastGood> load() const;
   [[nodiscard]] const std::string& path() const noexcept { return path_; }

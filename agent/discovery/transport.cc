@@ -145,7 +145,8 @@ void Transport::take_tunnel_answer(Bytes bytes) {
 
 void Transport::begin_tls() {
   phase_ = Phase::handshaking;
-  const std::string& host = target_.address.host;
+  const std::string& host =
+      target_.server_name.empty() ? target_.address.host : target_.server_name;
   tls::Context::ClientOptions options;
   options.alpn = kProtocols;
   options.host = host;

@@ -20,6 +20,7 @@ struct HostPort {
   std::uint16_t port = 0;
 
   [[nodiscard]] std::string to_string() const;
+  friend bool operator==(const HostPort&, const HostPort&) = default;
 };
 
 struct HttpProxy {
@@ -30,7 +31,8 @@ struct HttpProxy {
 struct Target {
   HostPort address;
   std::optional<HttpProxy> proxy;
-  std::string unix_path;  // instead of the two above, and without TLS
+  std::string unix_path;      // instead of the two above, and without TLS
+  std::string server_name{};  // that the certificate has to have; empty: the address's host
 };
 
 class Transport final : public net::TcpStream::Owner {

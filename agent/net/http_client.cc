@@ -92,6 +92,8 @@ class Exchange {
     set(CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
     set(CURLOPT_PROXY, request_.proxy.c_str());  // empty: not the environment's either
     set(CURLOPT_NOPROXY, "");
+    if (!request_.proxy_credentials.empty())
+      set(CURLOPT_PROXYUSERPWD, request_.proxy_credentials.c_str());
     set(CURLOPT_NOSIGNAL, 1L);
     set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request_.connect_timeout.count()));
     set(CURLOPT_TIMEOUT_MS, static_cast<long>(request_.timeout.count()));

@@ -19,7 +19,8 @@ struct HttpRequest {
   std::vector<std::string> headers{};  // "name: value", beyond those that every request has
   std::string body{};                  // what is POSTed; empty: GET
   std::string ca_pem{};                // anchors for https; empty: no server is trusted
-  std::string proxy{};                 // "http://user:password@host:port" for CONNECT; empty: none
+  std::string proxy{};                 // "http://host:port" for CONNECT; empty: none
+  std::string proxy_credentials{};     // "user:password"; empty: none are sent
   Milliseconds connect_timeout{5000};  // TCP, proxy and TLS
   Milliseconds timeout{15000};         // all of it
   std::size_t max_bytes = std::size_t{4} * 1024 * 1024;  // of the answer's body
