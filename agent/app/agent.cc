@@ -81,7 +81,7 @@ admin::Readiness Agent::readiness() const {
 void Agent::publish() {
   snapshot::Resources resources = snapshot::resources_from(config_, names_.names());
   resources.secrets = identity_.secrets();
-  snapshot::Built built = snapshot::build(resources, snapshot_.get());
+  snapshot::Built built = snapshot::build(resources, snapshot_.get(), names_.names());
   for (const snapshot::Rejected& rejected : built.rejected) {
     log::error("{} is not used: {}: {}", rejected.resource, rejected.field, rejected.reason);
   }

@@ -66,9 +66,15 @@ Workers::Workers(Loop& loop,
 }
 
 void Workers::use(const snapshot::SnapshotPtr& snapshot) {
-  for (std::size_t i = 0; i < threads_.size(); ++i) {
-    threads_[i]->post(proxy::UseSnapshot{snapshot, stats_table(*snapshot, i)});
+  if (listener_index_ != snapshot->listener_index || cluster_index_ != snapshot->cluster_index) {
+    tables_.clear();
+    for (std::size_t i = 0; i < threads_.size(); ++i)
+      tables_.push_back(make_table(*snapshot, i));
+    listener_index_ = snapshot->listener_index;
+    cluster_index_ = snapshot->cluster_index;
   }
+  for (std::size_t i = 0; i < threads_.size(); ++i)
+    threads_[i]->post(proxy::UseSnapshot{snapshot, tables_[i]});
 }
 
 void Workers::add(WorkerSockets sockets) {
@@ -135,8 +141,8 @@ void Workers::on_message(FromWorker from) {
   // SnapshotReleased, SnapshotParts: freed here with the message.
 }
 
-std::shared_ptr<const proxy::StatsTable> Workers::stats_table(const snapshot::Snapshot& snapshot,
-                                                              std::size_t worker) {
+std::shared_ptr<const proxy::StatsTable> Workers::make_table(const snapshot::Snapshot& snapshot,
+                                                             std::size_t worker) {
   auto table = std::make_shared<proxy::StatsTable>();
   for (std::size_t i = 0; i < snapshot.listeners.size(); ++i) {
     const snapshot::Listener& listener = *snapshot.listeners[i];

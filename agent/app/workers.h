@@ -55,7 +55,7 @@ class Workers {
   };
   void on_message(FromWorker from);
   void on_pong(std::size_t worker, std::uint64_t number);
-  [[nodiscard]] std::shared_ptr<const proxy::StatsTable> stats_table(
+  [[nodiscard]] std::shared_ptr<const proxy::StatsTable> make_table(
       const snapshot::Snapshot& snapshot, std::size_t worker);
 
   observe::StatsRegistry& stats_;
@@ -68,6 +68,10 @@ class Workers {
   std::vector<std::uint64_t> pongs_;  // the last answer of each worker
   std::function<void()> on_all_answered_;
   std::uint64_t awaited_ = 0;  // the question of on_all_answered_
+  // Of the last snapshot: one that has the same names at the same positions has the same tables.
+  std::vector<std::shared_ptr<const proxy::StatsTable>> tables_;
+  std::shared_ptr<const snapshot::ListenerIndex> listener_index_;
+  std::shared_ptr<const snapshot::NameIndex> cluster_index_;
   std::vector<std::unique_ptr<proxy::WorkerThread>> threads_;
 };
 

@@ -58,8 +58,10 @@ void WorkerLoop::use(UseSnapshot message) {
   snapshot::SnapshotPtr old = std::exchange(snapshot_, std::move(message.snapshot));
   stats_ = std::move(message.stats);
   drop_contexts();
-  for (std::size_t i = 0; i < snapshot_->clusters.size(); ++i)
-    publish_membership(i);
+  const bool has_same_clusters = old && old->cluster_index == snapshot_->cluster_index;
+  for (std::size_t i = 0; i < snapshot_->clusters.size(); ++i) {
+    if (!has_same_clusters || old->endpoints[i] != snapshot_->endpoints[i]) publish_membership(i);
+  }
   upstreams_.prune(*snapshot_);
   if (old) {
     to_recheck_ = open_connections();

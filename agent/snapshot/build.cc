@@ -90,9 +90,10 @@ std::vector<std::shared_ptr<RateLimit>> rate_limits_of(const FilterChain& chain,
 
 class Builder {
  public:
-  Builder(const Resources& resources, const Snapshot* previous)
+  Builder(const Resources& resources, const Snapshot* previous, const ResolvedNames& names)
       : resources_(resources),
         previous_(previous),
+        names_(names),
         snapshot_(std::make_shared<Snapshot>()),
         transports_(resources.secrets, previous, built_) {}
 
@@ -126,6 +127,7 @@ class Builder {
 
   const Resources& resources_;
   const Snapshot* previous_;
+  const ResolvedNames& names_;
   Built built_;
   std::shared_ptr<Snapshot> snapshot_;
   Transports transports_;
@@ -169,6 +171,13 @@ ClusterPtr Builder::cluster(const Cluster& source) {
   return make(*old, old.get()).value_or(old);
 }
 
+bool has_same_addresses(const EndpointsPart& a, const EndpointsPart& b) {
+  return std::equal(
+      a.list.begin(), a.list.end(), b.list.begin(), b.list.end(), [](const auto& x, const auto& y) {
+        return x.address == y.address;
+      });
+}
+
 EndpointsPtr Builder::endpoints(const ClusterPart& cluster) {
   static const LoadAssignment kNone;
   const LoadAssignment* source = &cluster.endpoints;
@@ -176,12 +185,12 @@ EndpointsPtr Builder::endpoints(const ClusterPart& cluster) {
     const auto found = assignments_.find(cluster.endpoints_name);
     source = found == assignments_.end() ? &kNone : found->second;
   }
-  if (previous_ != nullptr) {
-    const std::size_t at = previous_->find_cluster(cluster.name);
-    if (at != kNoMatch && static_cast<const LoadAssignment&>(*previous_->endpoints[at]) == *source)
-      return previous_->endpoints[at];
-  }
-  return std::make_shared<const EndpointsPart>(*source);
+  const std::size_t at = previous_ == nullptr ? kNoMatch : previous_->find_cluster(cluster.name);
+  const EndpointsPtr old = at == kNoMatch ? nullptr : previous_->endpoints[at];
+  const bool is_same = old && static_cast<const LoadAssignment&>(*old) == *source;
+  if (is_same && cluster.type != Cluster::Type::strict_dns) return old;
+  auto made = std::make_shared<const EndpointsPart>(*source, names_);
+  return is_same && has_same_addresses(*old, *made) ? old : made;
 }
 
 void Builder::add_clusters() {
@@ -252,7 +261,7 @@ void Builder::add_listeners() {
 bool has_same_index(const std::vector<ListenerPtr>& a, const std::vector<ListenerPtr>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& one, const auto& other) {
     return one == other || (one->name == other->name && one->direction == other->direction &&
-                            one->match == other->match);
+                            one->match == other->match && one->bind == other->bind);
   });
 }
 
@@ -280,8 +289,8 @@ void Builder::share_indexes() {
 
 }  // namespace
 
-Built build(const Resources& resources, const Snapshot* previous) {
-  return Builder(resources, previous).build();
+Built build(const Resources& resources, const Snapshot* previous, const ResolvedNames& names) {
+  return Builder(resources, previous, names).build();
 }
 
 }  // namespace mooring::snapshot

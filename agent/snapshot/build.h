@@ -24,6 +24,9 @@ struct Built {
 /// version from `previous`. One that never was good is left out; if it is a listener, the
 /// connections that it would have had are refused. A chain whose cluster or secret is missing
 /// refuses too.
-[[nodiscard]] Built build(const Resources& resources, const Snapshot* previous);
+/// `names` are those of host_names(resources).
+[[nodiscard]] Built build(const Resources& resources,
+                          const Snapshot* previous,
+                          const ResolvedNames& names = {});
 
 }  // namespace mooring::snapshot

@@ -1,19 +1,15 @@
 // The static source: agent.toml's services and upstreams as resources. Pure.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
 #include "config/model.h"
 #include "identity/material.h"
+#include "snapshot/names.h"
 #include "snapshot/resources.h"
 
 namespace mooring::snapshot {
-
-/// Addresses of the host names that the configuration mentions; a name that could not be resolved
-/// is absent.
-using ResolvedNames = std::map<std::string, std::vector<IpAddress>>;
 
 /// Host names of `config`, each once, sorted.
 [[nodiscard]] std::vector<std::string> host_names(const config::AgentConfig& config);

@@ -35,10 +35,16 @@ bool ClusterPart::may_use_tls() const noexcept {
          });
 }
 
-EndpointsPart::EndpointsPart(LoadAssignment source) : LoadAssignment(std::move(source)) {
+EndpointsPart::EndpointsPart(LoadAssignment source, const ResolvedNames& names)
+    : LoadAssignment(std::move(source)) {
   for (const LocalityEndpoints& locality : localities) {
     for (const LbEndpoint& endpoint : locality.endpoints) {
-      if (endpoint.address) list.push_back({*endpoint.address, &endpoint});
+      if (endpoint.address) {
+        list.push_back({*endpoint.address, &endpoint});
+      } else if (const auto found = names.find(endpoint.host_name); found != names.end()) {
+        for (const IpAddress& ip : found->second)
+          list.push_back({{ip, endpoint.port}, &endpoint});
+      }
     }
   }
 }

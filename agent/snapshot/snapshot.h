@@ -12,6 +12,7 @@
 #include "identity/material.h"
 #include "identity/name_matcher.h"
 #include "snapshot/limits.h"
+#include "snapshot/names.h"
 #include "snapshot/regexes.h"
 #include "snapshot/resources.h"
 
@@ -83,11 +84,11 @@ struct Endpoint {
 };
 
 struct EndpointsPart : LoadAssignment {
-  explicit EndpointsPart(LoadAssignment source);
+  explicit EndpointsPart(LoadAssignment source, const ResolvedNames& names = {});
   EndpointsPart(const EndpointsPart&) = delete;
   EndpointsPart& operator=(const EndpointsPart&) = delete;
 
-  std::vector<Endpoint> list;  // of all localities; those that have an address
+  std::vector<Endpoint> list;  // of all localities; a host name is each of its addresses
 };
 using EndpointsPtr = std::shared_ptr<const EndpointsPart>;
 
@@ -96,8 +97,8 @@ inline constexpr std::size_t kOutboundOther = 0;
 inline constexpr std::size_t kInboundOther = 1;
 inline constexpr std::size_t kNoMatch = static_cast<std::size_t>(-1);
 
-/// By name, or by original destination, to a position. Shared by snapshots that differ in content
-/// only.
+/// By name, or by original destination, to a position. Shared by snapshots that have the same
+/// names, destinations and sockets at the same positions.
 class ListenerIndex {
  public:
   explicit ListenerIndex(const std::vector<ListenerPtr>& listeners);
@@ -122,6 +123,7 @@ class ListenerIndex {
   std::unordered_map<std::string, std::size_t> by_name_;
 };
 
+/// Likewise, of clusters.
 using NameIndex = std::unordered_map<std::string, std::size_t>;
 
 struct Snapshot {

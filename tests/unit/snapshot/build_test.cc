@@ -141,6 +141,33 @@ TEST(Snapshot, AnEdsClusterWithoutItsAssignmentHasNoEndpoints) {
   EXPECT_EQ(snapshot->find_endpoints("web"), nullptr);
 }
 
+TEST(Snapshot, HostNamesOfEndpointsAreTheirAddresses) {
+  Resources resources;
+  resources.clusters.resize(1);
+  Cluster& cluster = resources.clusters[0];
+  cluster.name = "db";
+  cluster.type = Cluster::Type::strict_dns;
+  cluster.endpoints = assignment("db", {"10.0.0.9:1"});
+  LbEndpoint named;
+  named.host_name = "db.test";
+  named.port = 5432;
+  named.weight = 3;
+  cluster.endpoints.localities[0].endpoints.push_back(named);
+  EXPECT_EQ(host_names(resources), std::vector<std::string>{"db.test"});
+  ResolvedNames names{{"db.test", {parse_ip("10.0.0.1").value(), parse_ip("10.0.0.2").value()}}};
+  const SnapshotPtr first = build(resources, nullptr, names).snapshot;
+  const auto& list = first->endpoints[0]->list;
+  ASSERT_EQ(list.size(), 3U);
+  EXPECT_EQ(list[2].address.to_string(), "10.0.0.2:5432");
+  EXPECT_EQ(list[2].spec->weight, 3U);
+  const SnapshotPtr second = build(resources, first.get(), names).snapshot;
+  EXPECT_EQ(first->endpoints, second->endpoints);
+  names["db.test"].pop_back();
+  const SnapshotPtr third = build(resources, second.get(), names).snapshot;
+  EXPECT_EQ(third->endpoints[0]->list.size(), 2U);
+  EXPECT_EQ(third->clusters, first->clusters);
+}
+
 TEST(Snapshot, ARejectedClusterKeepsItsLastGoodVersion) {
   Resources resources = resources_from(shop(), {});
   const SnapshotPtr first = build(resources, nullptr).snapshot;
