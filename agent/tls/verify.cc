@@ -5,6 +5,7 @@
 #include <openssl/x509_vfy.h>
 
 #include <cstring>
+#include <optional>
 
 #include "identity/path.h"
 
@@ -107,7 +108,8 @@ const PeerVerifier::Known* PeerVerifier::find(const identity::Fingerprint& hash,
 tl::expected<PeerVerifier::Known, Rejection> PeerVerifier::verify_anew(STACK_OF(X509) * presented,
                                                                        WallTime now) const {
   X509* leaf = sk_X509_value(presented, 0);
-  const identity::TrustBundle* bundle = trusted_->any ? &*trusted_->any : nullptr;
+  const std::optional<identity::TrustBundle>& any = trusted_->any;
+  const identity::TrustBundle* bundle = any ? &*any : nullptr;
   Result<identity::Names> names;
   if (bundle != nullptr) {
     names = identity::leaf_names(*leaf, purpose_);

@@ -52,10 +52,12 @@ TEST(NameMatcher, AsksTheRegexForTheWholeName) {
 TEST(NameMatcher, KeepsTheTypesApart) {
   const std::vector<NameType> types{
       NameType::uri, NameType::dns, NameType::ip_address, NameType::email};
-  for (const NameType wanted : types)
-    for (const NameType presented : types)
+  for (const NameType wanted : types) {
+    for (const NameType presented : types) {
       EXPECT_EQ(matches({.type = wanted, .text = "10.0.0.1"}, {presented, "10.0.0.1"}),
                 wanted == presented);
+    }
+  }
 }
 
 TEST(NameMatcher, ReadsDnsNamesAsDnsDoes) {
