@@ -1,0 +1,13 @@
+// The metrics in the form of Envoy's /stats?format=json, as a control plane reads it.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace mooring::observe {
+
+/// {"stats":[{"name":"cluster.web.upstream_cx_total","value":3}]} from a page of
+/// render_prometheus(). Histograms are left out.
+[[nodiscard]] std::string envoy_stats_json(std::string_view page);
+
+}  // namespace mooring::observe
