@@ -6,6 +6,7 @@
 #include "app/process.h"
 #include "app/reports.h"
 #include "core/log.h"
+#include "observe/envoy_stats.h"
 #include "observe/record_json.h"
 
 namespace mooring::app {
@@ -32,21 +33,23 @@ http::Response refused(const std::vector<Diagnostic>& problems) {
 }  // namespace
 
 Report Agent::report() const {
-  Report report{.ready = readiness().ready,
-                .is_replaced = is_program_replaced(),
-                .now = Clock().wall(),
-                .started = started_,
-                .config = config_,
-                .config_state = config_state_,
-                .snapshot = *snapshot_,
-                .names = names_.names(),
-                .rejected = rejected_,
-                .identity_problem = identity_.problem(),
-                .stats = stats_,
-                .capture = capture_->state(),
-                .endpoint = [this](const std::string& cluster, const SocketAddress& address) {
-                  return workers_->endpoint(cluster, address);
-                }};
+  Report report{
+      .ready = readiness().ready,
+      .is_replaced = is_program_replaced(),
+      .now = Clock().wall(),
+      .started = started_,
+      .config = config_,
+      .config_state = config_state_,
+      .snapshot = *snapshot_,
+      .names = names_.names(),
+      .rejected = rejected_,
+      .identity_problem = identity_.problem(),
+      .control_plane = control_plane_ ? std::optional(control_plane_->state()) : std::nullopt,
+      .stats = stats_,
+      .capture = capture_->state(),
+      .endpoint = [this](const std::string& cluster, const SocketAddress& address) {
+        return workers_->endpoint(cluster, address);
+      }};
   return report;
 }
 
@@ -57,9 +60,10 @@ observe::ServerFacts Agent::facts() const {
   facts.now = Clock().wall();
   facts.uptime = std::chrono::duration_cast<std::chrono::seconds>(facts.now - started_);
   facts.memory_allocated_bytes = allocated_bytes();
-  if (identity_.material())
-    facts.certificate_not_after = identity_.material()->presented->not_after;
+  if (const auto* own = snapshot_ ? snapshot_->own_identity() : nullptr)
+    facts.certificate_not_after = own->not_after;
   facts.identity_updates = identity_.updates();
+  if (control_plane_) facts.control_plane_connected = control_plane_->is_live();
   facts.config_reloads = config_state_.reloads;
   facts.config_reload_failures = config_state_.failures;
   facts.access_log_written = access_log_->written();
@@ -80,6 +84,15 @@ admin::Handlers Agent::handlers() {
     return snapshot_ && capture_ ? config_dump_json(report()) : "{}";
   };
   handlers.clusters = [this] { return snapshot_ && capture_ ? clusters_json(report()) : "{}"; };
+  handlers.envoy_config_dump = [this] {
+    return snapshot_ && capture_ ? envoy_config_dump_json(report()) : "{}";
+  };
+  handlers.envoy_clusters = [this] {
+    return snapshot_ && capture_ ? envoy_clusters_json(report()) : "{}";
+  };
+  handlers.envoy_stats = [this] {
+    return observe::envoy_stats_json(observe::render_prometheus(stats_, facts()));
+  };
   handlers.status = [this]() -> std::string {
     if (!snapshot_ || !capture_) return "{}";
     return status_json(report());

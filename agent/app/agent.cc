@@ -28,6 +28,7 @@ Agent::Agent(const std::string& config_file, config::AgentConfig config)
       identity_(loop_, [this] { on_inputs_changed(); }),
       names_(loop_, [this] { on_inputs_changed(); }),
       canary_(loop_),
+      rebind_(loop_, [this] { rebind(); }),
       stop_deadline_(loop_, [this] { loop_.stop(); }) {
   config_state_.path = config_file;
   config_state_.loaded_at = started_;
@@ -35,6 +36,7 @@ Agent::Agent(const std::string& config_file, config::AgentConfig config)
 
 Agent::~Agent() {
   capture_.reset();
+  control_plane_.reset();
   watchdog_.reset();
   if (workers_) workers_->stop();
   server_.reset();
@@ -74,13 +76,24 @@ void Agent::tell_status() {
 admin::Readiness Agent::readiness() const {
   if (is_stopping_ || is_draining_) return {false, "draining"};
   if (!snapshot_ || !capture_ || !is_serving_) return {false, "starting"};
+  if (control_plane_ && control_plane_->resources().listeners.empty())
+    return {false, "nothing has come from the control plane yet"};
   if (!capture_->has_sockets()) return {false, "nothing is captured: " + capture_->problem()};
   return {true, ""};
 }
 
-void Agent::publish() {
-  snapshot::Resources resources = snapshot::resources_from(config_, names_.names());
+snapshot::Resources Agent::static_resources(const config::AgentConfig& config) const {
+  snapshot::Resources resources = snapshot::resources_from(config, names_.names());
   resources.secrets = identity_.secrets();
+  return resources;
+}
+
+void Agent::publish() {
+  if (control_plane_) return publish(control_plane_->resources());
+  publish(static_resources(config_));
+}
+
+void Agent::publish(const snapshot::Resources& resources) {
   snapshot::Built built = snapshot::build(resources, snapshot_.get(), names_.names());
   for (const snapshot::Rejected& rejected : built.rejected) {
     log::error("{} is not used: {}: {}", rejected.resource, rejected.field, rejected.reason);
@@ -90,11 +103,15 @@ void Agent::publish() {
   workers_->use(snapshot_);
 }
 
+void Agent::apply_capture() {
+  if (auto applied = capture_->apply(config_, names_.names()); !applied)
+    log::error("{}", describe(applied.error()));
+}
+
 void Agent::on_inputs_changed() {
   if (!workers_ || is_stopping_) return;
   publish();
-  if (auto applied = capture_->apply(config_, names_.names()); !applied)
-    log::error("{}", describe(applied.error()));
+  apply_capture();
 }
 
 void Agent::stop() {
@@ -105,6 +122,7 @@ void Agent::stop() {
   const auto end_within = std::chrono::microseconds(config_.timeouts.drain + kBesidesDrain).count();
   sd_notify("STOPPING=1\nSTATUS=ending\nEXTEND_TIMEOUT_USEC=" + std::to_string(end_within));
   // New connections go elsewhere before the listeners refuse them.
+  if (control_plane_) control_plane_->stop();
   capture_->drop([this] {
     stop_deadline_.start(config_.timeouts.drain + kGrace);
     workers_->drain(config_.timeouts.drain, [this] { loop_.stop(); });

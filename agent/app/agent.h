@@ -2,6 +2,7 @@
 // workers; signals and the admin API steer it.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "admin/server.h"
 #include "app/canary.h"
 #include "app/capture_control.h"
+#include "app/control_plane.h"
 #include "app/identity_watch.h"
 #include "app/name_watch.h"
 #include "app/state.h"
@@ -39,13 +41,23 @@ class Agent {
 
   // agent.cc
   [[nodiscard]] admin::Readiness readiness() const;
+  [[nodiscard]] snapshot::Resources static_resources(const config::AgentConfig& config) const;
   void publish();
+  void publish(const snapshot::Resources& resources);
+  void apply_capture();
   void on_inputs_changed();
   void on_serving();
   void tell_status();
   void stop();
   void hang_up();
   void drain();
+
+  // agent_mesh.cc: with a control plane
+  [[nodiscard]] Checked<void> join_mesh();
+  [[nodiscard]] Redirection redirection() const;
+  void on_mesh_resources();
+  void on_capture_changed();
+  void rebind();
 
   // agent_reload.cc
   struct Reloaded {
@@ -76,6 +88,10 @@ class Agent {
   std::unique_ptr<CaptureControl> capture_;
   Canary canary_;
   std::unique_ptr<admin::Server> server_;
+  std::unique_ptr<ControlPlane> control_plane_;  // null: the configuration says everything
+  BoundAddresses bound_;                         // listeners that have their sockets
+  std::map<std::string, std::string> unbound_;   // and those that cannot have theirs: why
+  Timer rebind_;
   std::vector<std::unique_ptr<SignalWatch>> signals_;
   std::unique_ptr<Watchdog> watchdog_;
   Timer stop_deadline_;

@@ -57,7 +57,8 @@ std::vector<Diagnostic> Agent::apply(config::AgentConfig next) {
   if (has_other_files) {
     if (std::vector<Diagnostic> problems = check_files(next); !problems.empty()) return problems;
   }
-  const BoundChange change = bound_change(config_, next);
+  const BoundAddresses wanted = bound_addresses(static_resources(next));
+  const BoundChange change = control_plane_ ? BoundChange{} : bound_change(bound_, wanted);
   auto opened = open_bound(change.to_open, {stats_.workers(), keepalive_of(config_)});
   if (!opened) return {opened.error()};
   // The only other step that can fail; what it added serves whatever the snapshot says.
@@ -72,8 +73,8 @@ std::vector<Diagnostic> Agent::apply(config::AgentConfig next) {
   for (const std::string& listener : change.to_close)
     workers_->remove(listener);
   workers_->add(std::move(*opened));
-  if (auto applied = capture_->apply(config_, names_.names()); !applied)
-    log::error("{}", describe(applied.error()));
+  if (!control_plane_) bound_ = wanted;
+  apply_capture();
   return {};
 }
 

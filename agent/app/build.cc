@@ -60,12 +60,12 @@ Checked<std::unique_ptr<Agent>> Agent::build(const std::string& config_file,
     agent->server_->add_metrics(std::move(*metrics));
   }
 
-  auto bound = open_bound(bound_addresses(settings), needs);
-  if (!bound) return fail(bound.error());
-
   agent->identity_.set_files(identity_files(settings));
   agent->names_.set_names(snapshot::host_names(settings));
   agent->names_.wait_for_first(kWaitForNames);
+  if (!settings.control_plane) agent->bound_ = bound_addresses(agent->static_resources(settings));
+  auto bound = open_bound(agent->bound_, needs);
+  if (!bound) return fail(bound.error());
 
   agent->workers_ =
       std::make_unique<Workers>(agent->loop_, settings, agent->stats_, agent->access_log_.get());
@@ -76,9 +76,15 @@ Checked<std::unique_ptr<Agent>> Agent::build(const std::string& config_file,
       needs,
       CaptureControl::Effects{
           [raw = agent.get()](WorkerSockets sockets) { raw->workers_->add(std::move(sockets)); },
-          [raw = agent.get()] { raw->tell_status(); }});
+          [raw = agent.get()] { raw->on_capture_changed(); },
+          [raw = agent.get()]() -> const snapshot::Resources* {
+            return raw->control_plane_ ? &raw->control_plane_->resources() : nullptr;
+          }});
   if (auto started = agent->capture_->start(settings, agent->names_.names()); !started)
     return fail(started.error());
+  if (settings.control_plane) {
+    if (auto joined = agent->join_mesh(); !joined) return fail(joined.error());
+  }
   return agent;
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "app/intercept.h"
 #include "core/log.h"
 
 namespace mooring::app {
@@ -19,10 +18,11 @@ constexpr Milliseconds kLookLimit{5000};
 // Somebody waits for the status, and gets it within a second without mooring-net's part.
 constexpr Milliseconds kStatusLimit{600};
 
+// A control plane's listeners have sockets of their own where nothing is captured.
 bool has_captured_services(const config::AgentConfig& config) {
-  return std::any_of(config.services.begin(), config.services.end(), [](const auto& service) {
-    return !service.listen;
-  });
+  return !config.control_plane && std::any_of(config.services.begin(),
+                                              config.services.end(),
+                                              [](const auto& service) { return !service.listen; });
 }
 
 bool is_empty(const capture_client::InterceptConfig& config) {
@@ -146,25 +146,31 @@ Checked<void> CaptureControl::apply(const config::AgentConfig& config,
   return open_own(config);
 }
 
+Checked<Interception> CaptureControl::interception() const {
+  const snapshot::Resources* resources = effects_.resources ? effects_.resources() : nullptr;
+  if (resources != nullptr) return intercept_config(*resources, config_.capture);
+  return intercept_config(config_, [this](const std::string& name) {
+    const auto found = names_.find(name);
+    return found == names_.end() ? std::vector<IpAddress>{} : found->second;
+  });
+}
+
 void CaptureControl::want() {
   if (!config_.capture.enabled) {
     if (wanted_) client_->drop([] {});
     wanted_.reset();
     return;
   }
-  auto interception = intercept_config(config_, [this](const std::string& name) {
-    const auto found = names_.find(name);
-    return found == names_.end() ? std::vector<IpAddress>{} : found->second;
-  });
-  if (!interception) {
-    problem_ = describe(interception.error());
+  auto wanted = interception();
+  if (!wanted) {
+    problem_ = describe(wanted.error());
     log::error("capture stays as it is: {}", problem_);
     return;
   }
-  if (wanted_ == interception->config || (!wanted_ && is_empty(interception->config))) return;
-  for (const std::string& note : interception->notes)
+  if (wanted_ == wanted->config || (!wanted_ && is_empty(wanted->config))) return;
+  for (const std::string& note : wanted->notes)
     log::warn("{}", note);
-  wanted_ = std::move(interception->config);
+  wanted_ = std::move(wanted->config);
   client_->set_wanted(wanted_);
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "app/intercept.h"
 #include "app/sockets.h"
 #include "app/state.h"
 #include "capture_client/capture_client.h"
@@ -23,6 +24,8 @@ class CaptureControl {
   struct Effects {
     std::function<void(WorkerSockets)> add_sockets;  // to the workers
     std::function<void()> on_change;                 // problem() or has_sockets() may be others
+    /// A control plane's resources, which say what to capture; null: the configuration does.
+    std::function<const snapshot::Resources*()> resources = {};
   };
   CaptureControl(Loop& loop, SocketNeeds needs, Effects effects);
 
@@ -58,6 +61,7 @@ class CaptureControl {
   void on_missing(const Diagnostic& why);
   [[nodiscard]] Checked<void> open_own(const config::AgentConfig& config);
   void connect();
+  [[nodiscard]] Checked<Interception> interception() const;
   void want();
   void on_event(const capture_client::CaptureEvent& event);
   void on_status(Checked<capture_client::HelperQuery::Answer> answer);

@@ -5,7 +5,6 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "app/control_plane_words.h"
 #include "app/reports.h"
 #include "core/escape.h"
 
@@ -64,8 +63,6 @@ const char* to_string(ControlPlaneState::Phase phase) noexcept {
 Json control_plane_json(const Report& report) {
   if (!report.control_plane || !report.config.control_plane) return nullptr;
   const ControlPlaneState& state = *report.control_plane;
-  const Explained error =
-      state.last_error.empty() ? Explained{} : explain_control_plane(state.last_error);
   return {{"state", to_string(state.phase)},
           {"address", state.address},
           {"mesh", report.config.control_plane->mesh},
@@ -73,8 +70,8 @@ Json control_plane_json(const Report& report) {
           {"since", time_text(state.since)},
           {"since_s",
            std::chrono::duration_cast<std::chrono::seconds>(report.now - state.since).count()},
-          {"last_error", error.message},
-          {"remedy", error.remedy},
+          {"last_error", state.last_error},
+          {"remedy", state.remedy},
           {"received_at", time_text(state.received_at)},
           {"received_s",
            state.received_at

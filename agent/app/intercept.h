@@ -9,6 +9,7 @@
 #include "capture_client/intercept_config.h"
 #include "config/model.h"
 #include "core/result.h"
+#include "snapshot/resources.h"
 
 namespace mooring::app {
 
@@ -23,5 +24,11 @@ struct Interception {
 /// exceeded.
 [[nodiscard]] Checked<Interception> intercept_config(const config::AgentConfig& config,
                                                      const ResolveName& resolve);
+
+/// What a control plane's resources have in them. Virtual addresses (240.0.0.0/4, which nobody
+/// has) are captured as one block for each port. A service is strict where each of its chains
+/// needs TLS, or is refused.
+[[nodiscard]] Checked<Interception> intercept_config(const snapshot::Resources& resources,
+                                                     const config::Capture& capture);
 
 }  // namespace mooring::app

@@ -4,8 +4,8 @@
 #include <chrono>
 #include <string_view>
 
-#include "app/control_plane_words.h"
 #include "app/reports.h"
+#include "app/status_counts.h"
 #include "core/escape.h"
 
 namespace mooring::app {
@@ -15,12 +15,11 @@ namespace {
 void add_control_plane(std::vector<Problem>& list, const ControlPlaneState& state, WallTime now) {
   const bool is_live = state.phase == ControlPlaneState::Phase::live;
   if (!is_live && !state.last_error.empty()) {
-    const Explained error = explain_control_plane(state.last_error);
     list.push_back({true,
                     fmt::format("control plane {}: {}{}",
                                 state.address,
-                                error.message,
-                                error.remedy.empty() ? "" : " (" + error.remedy + ")")});
+                                state.last_error,
+                                state.remedy.empty() ? "" : " (" + state.remedy + ")")});
   }
   if (state.is_from_disk && state.received_at) {
     const auto age = std::chrono::duration_cast<std::chrono::minutes>(now - *state.received_at);
@@ -106,15 +105,7 @@ void add_missing_bundles(std::vector<Problem>& list,
 }  // namespace
 
 bool application_refuses(const observe::StatsRegistry& stats, const config::Service& service) {
-  const auto found = stats.clusters().find("localhost_" + service.name);
-  if (found == stats.clusters().end()) return false;
-  std::uint64_t connected = 0;
-  std::uint64_t failed = 0;
-  for (std::size_t i = 0; i < stats.workers(); ++i) {
-    connected = std::max(connected, found->second[i].last_connect_ms.value());
-    failed = std::max(failed, found->second[i].last_connect_fail_ms.value());
-  }
-  return failed > connected;
+  return last_connect_failed(stats, "localhost_" + service.name);
 }
 
 std::vector<Problem> problems(const Report& report) {

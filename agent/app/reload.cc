@@ -4,17 +4,15 @@
 
 namespace mooring::app {
 
-BoundChange bound_change(const config::AgentConfig& before, const config::AgentConfig& after) {
-  const BoundAddresses old_ones = bound_addresses(before);
-  const BoundAddresses new_ones = bound_addresses(after);
+BoundChange bound_change(const BoundAddresses& before, const BoundAddresses& after) {
   BoundChange change;
-  for (const auto& [listener, address] : new_ones) {
-    const auto found = old_ones.find(listener);
-    if (found == old_ones.end() || found->second != address) change.to_open[listener] = address;
+  for (const auto& [listener, address] : after) {
+    const auto found = before.find(listener);
+    if (found == before.end() || found->second != address) change.to_open[listener] = address;
   }
-  for (const auto& [listener, address] : old_ones) {
-    const auto found = new_ones.find(listener);
-    if (found == new_ones.end() || found->second != address) change.to_close.push_back(listener);
+  for (const auto& [listener, address] : before) {
+    const auto found = after.find(listener);
+    if (found == after.end() || found->second != address) change.to_close.push_back(listener);
   }
   return change;
 }

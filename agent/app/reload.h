@@ -15,8 +15,7 @@ struct BoundChange {
   BoundAddresses to_open;
   std::vector<std::string> to_close;  // a listener whose address changed is in both
 };
-[[nodiscard]] BoundChange bound_change(const config::AgentConfig& before,
-                                       const config::AgentConfig& after);
+[[nodiscard]] BoundChange bound_change(const BoundAddresses& before, const BoundAddresses& after);
 
 /// One sentence for each setting that only a restart takes into use.
 [[nodiscard]] std::vector<std::string> needs_restart(const config::AgentConfig& before,

@@ -23,9 +23,18 @@ struct Problem {
 /// `control_plane` of /status; null without one. Names and reasons are a peer's: escaped and cut.
 [[nodiscard]] nlohmann::ordered_json control_plane_json(const Report& report);
 
+/// `services` (inbound) or `upstreams` (outbound) of /status on a host that has joined: what the
+/// control plane named and is served, at most 1,000.
+[[nodiscard]] nlohmann::ordered_json mesh_services_json(const Report& report,
+                                                        snapshot::Direction direction);
+
 [[nodiscard]] std::string status_json(const Report& report);
 /// Without secrets: key material is named by its files only.
 [[nodiscard]] std::string config_dump_json(const Report& report);
 [[nodiscard]] std::string clusters_json(const Report& report);
+
+/// The same as envoy.admin.v3.ConfigDump and Clusters, for a control plane.
+[[nodiscard]] std::string envoy_config_dump_json(const Report& report);
+[[nodiscard]] std::string envoy_clusters_json(const Report& report);
 
 }  // namespace mooring::app

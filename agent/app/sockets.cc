@@ -69,10 +69,10 @@ Checked<WorkerSockets> open_loopback(std::uint16_t port,
 
 }  // namespace
 
-BoundAddresses bound_addresses(const config::AgentConfig& config) {
+BoundAddresses bound_addresses(const snapshot::Resources& resources) {
   BoundAddresses addresses;
-  for (const config::Service& service : config.services) {
-    if (service.listen) addresses["inbound_" + service.name] = *service.listen;
+  for (const snapshot::Listener& listener : resources.listeners) {
+    if (listener.bind) addresses[listener.name] = *listener.bind;
   }
   return addresses;
 }

@@ -13,6 +13,7 @@
 #include "core/result.h"
 #include "net/socket.h"
 #include "proxy/worker.h"
+#include "snapshot/resources.h"
 
 namespace mooring::app {
 
@@ -27,9 +28,9 @@ struct SocketNeeds {
   net::Keepalive keepalive;
 };
 
-/// Addresses of the services that have `listen`, by the name of their snapshot listener.
+/// Addresses of the listeners that have a socket of their own, by name.
 using BoundAddresses = std::map<std::string, SocketAddress>;
-[[nodiscard]] BoundAddresses bound_addresses(const config::AgentConfig& config);
+[[nodiscard]] BoundAddresses bound_addresses(const snapshot::Resources& resources);
 
 /// The diagnostic names the address that cannot be had.
 [[nodiscard]] Checked<WorkerSockets> open_bound(const BoundAddresses& addresses,

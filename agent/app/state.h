@@ -82,7 +82,9 @@ struct ControlPlaneState {
   Phase phase = Phase::connecting;
   std::string address;     // "https://cp.example:5678", of this attempt
   WallTime since;          // of the phase
-  std::string last_error;  // of the last attempt that failed, also when the next one did not
+  std::string last_error;  // of the last attempt that failed, also when the next one did not; a
+                           // sentence of ours (discovery's Refusal or Diagnostic)
+  std::string remedy;      // what to do about it; may be empty
   std::optional<WallTime> received_at;  // of the newest resources that are served
   bool is_from_disk = false;            // those are from before the start, kept in state_dir
   std::vector<ResourceCount> resources;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/reports.h"
+#include "app/status_counts.h"
 #include "observe/record_json.h"
 
 namespace mooring::app {
@@ -13,7 +14,6 @@ namespace mooring::app {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using observe::CloseReason;
 
 const char* fate(config::OnAgentDeath choice) {
   return choice == config::OnAgentDeath::open ? "open" : "closed";
@@ -25,62 +25,6 @@ std::string time_text(WallTime time) {
 
 std::int64_t seconds(WallTime::duration duration) {
   return std::chrono::duration_cast<std::chrono::seconds>(duration).count();
-}
-
-struct ServiceCounts {
-  std::uint64_t connections = 0;
-  std::uint64_t accepted = 0;
-  std::uint64_t denied = 0;
-  std::uint64_t shadow_denied = 0;
-  std::uint64_t failed = 0;
-};
-
-// Refused before policy was asked.
-constexpr CloseReason kBeforePolicy[] = {CloseReason::no_identity,
-                                         CloseReason::plaintext_refused,
-                                         CloseReason::handshake_timeout,
-                                         CloseReason::handshake_failed,
-                                         CloseReason::no_peer_certificate,
-                                         CloseReason::peer_untrusted,
-                                         CloseReason::peer_expired,
-                                         CloseReason::bad_identity,
-                                         CloseReason::peer_rejected_us,
-                                         CloseReason::late_tls};
-
-ServiceCounts count(const observe::StatsRegistry& stats, const std::string& listener) {
-  ServiceCounts sum;
-  for (const auto& [key, blocks] : stats.listeners()) {
-    if (key.name != listener) continue;
-    for (std::size_t i = 0; i < stats.workers(); ++i) {
-      const observe::ListenerStats& block = blocks[i];
-      sum.connections += block.downstream_cx_active.value();
-      sum.accepted += block.rbac_allowed.value();
-      sum.denied += block.rbac_denied.value();
-      sum.shadow_denied += block.rbac_shadow_denied.value();
-      for (const CloseReason reason : kBeforePolicy)
-        sum.failed += block.closed[static_cast<std::size_t>(reason)].value();
-    }
-  }
-  return sum;
-}
-
-struct UpstreamCounts {
-  std::uint64_t connections = 0;
-  std::uint64_t opened = 0;
-  std::uint64_t failures = 0;
-};
-
-UpstreamCounts count_cluster(const observe::StatsRegistry& stats, const std::string& cluster) {
-  UpstreamCounts sum;
-  const auto found = stats.clusters().find(cluster);
-  if (found == stats.clusters().end()) return sum;
-  for (std::size_t i = 0; i < stats.workers(); ++i) {
-    const observe::ClusterStats& block = found->second[i];
-    sum.connections += block.upstream_cx_active.value();
-    sum.opened += block.upstream_cx_total.value();
-    sum.failures += block.upstream_cx_connect_fail.value();
-  }
-  return sum;
 }
 
 Json identity_json(const Report& report) {
@@ -117,7 +61,7 @@ const char* service_state(const Report& report, const config::Service& service) 
 }
 
 Json service_json(const Report& report, const config::Service& service) {
-  const ServiceCounts counts = count(report.stats, "inbound_" + service.name);
+  const ServiceCounts counts = count_listener(report.stats, "inbound_" + service.name);
   return {{"name", service.name},
           {"port", service.port},
           {"mode", service.mode == config::TlsMode::strict ? "strict" : "permissive"},
@@ -198,6 +142,10 @@ std::string status_json(const Report& report) {
   Json upstreams = Json::array();
   for (const config::Upstream& upstream : report.config.upstreams)
     upstreams.push_back(upstream_json(report, upstream));
+  if (report.control_plane) {
+    services = mesh_services_json(report, snapshot::Direction::inbound);
+    upstreams = mesh_services_json(report, snapshot::Direction::outbound);
+  }
   Json list = Json::array();
   for (const Problem& problem : problems(report)) {
     list.push_back({{"severity", problem.is_error ? "error" : "warning"}, {"text", problem.text}});

@@ -33,7 +33,9 @@ enum Takes : std::uint16_t {
   footprint = 64,
   rest = 128,  // whatever else is written goes to the script
   deps = 256,
-  recording = 512
+  recording = 512,
+  membership = 1024,  // all of join's own
+  leaving = 2048
 };
 
 struct CommandRow {
@@ -44,7 +46,7 @@ struct CommandRow {
   Command command;
 };
 
-constexpr std::array<CommandRow, 16> kCommands{{
+constexpr std::array<CommandRow, 18> kCommands{{
     {"", "status", "One screen: identity, capture, services, upstreams, problems", json, status},
     {"",
      "why",
@@ -65,6 +67,12 @@ constexpr std::array<CommandRow, 16> kCommands{{
      json | footprint | rest,
      verify_host},
     {"", "version", "Print the version", deps, version},
+    {"",
+     "join",
+     "Make this host a member of a Kuma mesh; looks at everything before it changes anything",
+     json | membership,
+     join},
+    {"", "leave", "Leave the mesh: the host works as without it again", leaving, leave},
     {"config", "check", "Name every mistake of the configuration", file, config_check},
     {"config",
      "diff",
@@ -102,6 +110,37 @@ struct GroupRow {
 constexpr std::array<GroupRow, 2> kGroups{
     {{"config", "The configuration"}, {"capture", "Interception of traffic"}}};
 
+void add_wait(CLI::App& app, JoinArguments& join, const char* help) {
+  app.add_option("--wait", join.wait_s, help)->check(CLI::Range(0, 3600))->capture_default_str();
+}
+
+void add_join_options(CLI::App& app, JoinArguments& join) {
+  app.add_option("--control-plane",
+                 join.urls,
+                 "https://HOST:5678 of the control plane; several are tried in turn")
+      ->required()
+      ->type_name("URL");
+  app.add_option("--ca-file", join.ca_file, "PEM: who signed the control plane's certificate")
+      ->required()
+      ->type_name("FILE");
+  app.add_option("--token-file", join.token_file, "The dataplane token; - reads standard input")
+      ->required()
+      ->type_name("FILE");
+  app.add_option("--mesh", join.mesh, "The mesh; the token's, or default");
+  app.add_option("--name", join.name, "Name of the Dataplane; the token's, or this host's");
+  app.add_option("--workload", join.workload, "What this host is a part of; the token's");
+  app.add_option(
+         "--dataplane", join.dataplane, "The Dataplane as YAML or JSON, instead of [[service]]")
+      ->type_name("FILE");
+  app.add_option("--address", join.address, "Where other hosts reach this one; by the route there");
+  app.add_option("--proxy", join.proxy, "HTTP proxy on the way to the control plane")
+      ->type_name("URL");
+  app.add_flag(
+      "--no-capture", join.without_capture, "Let the agent listen itself, capture nothing");
+  app.add_flag("--dry-run", join.is_dry_run, "Look at everything, change nothing");
+  add_wait(app, join, "Seconds until the mesh has to be up; 0: do not wait");
+}
+
 void add_options(CLI::App& app, const CommandRow& row, Arguments& arguments) {
   if (row.takes & json) {
     const bool is_script = (row.takes & rest) != 0;
@@ -132,6 +171,11 @@ void add_options(CLI::App& app, const CommandRow& row, Arguments& arguments) {
     app.add_flag("--force",
                  arguments.is_forced,
                  "Go on although a canary failed, or another mesh or program is in the way");
+  }
+  if (row.takes & membership) add_join_options(app, arguments.join);
+  if (row.takes & leaving) {
+    app.add_flag("--keep-config", arguments.keeps_config, "Keep the files that join wrote");
+    add_wait(app, arguments.join, "Seconds that open connections may take to end");
   }
   if (row.takes & strict)
     app.add_flag("--strict", arguments.is_strict, "What is yellow fails as well");

@@ -11,6 +11,22 @@
 
 namespace mooring::cli {
 
+/// `mooring join`: empty texts were not given.
+struct JoinArguments {
+  std::vector<std::string> urls;
+  std::string ca_file;
+  std::string token_file;  // "-": standard input
+  std::string mesh;
+  std::string name;
+  std::string workload;
+  std::string dataplane;
+  std::string address;
+  std::string proxy;
+  std::uint32_t wait_s = 60;
+  bool is_dry_run = false;
+  bool without_capture = false;
+};
+
 /// What the options of the command line say; not every command uses all of them.
 struct Arguments {
   std::string socket = "/run/mooring/admin.sock";
@@ -25,6 +41,8 @@ struct Arguments {
   bool is_strict = false;
   std::string expect;
   std::string root;
+  JoinArguments join;
+  bool keeps_config = false;
   std::vector<std::string> rest;  // for the commands that are scripts
 };
 
@@ -44,6 +62,8 @@ using Command = ExitCode (*)(const Environment& environment, const Arguments& ar
 [[nodiscard]] ExitCode capture_off(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode capture_status(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode capture_plan(const Environment& environment, const Arguments& arguments);
+[[nodiscard]] ExitCode join(const Environment& environment, const Arguments& arguments);
+[[nodiscard]] ExitCode leave(const Environment& environment, const Arguments& arguments);
 // These two are scripts, so that they can be run where Mooring is not installed.
 [[nodiscard]] ExitCode preflight(const Environment& environment, const Arguments& arguments);
 [[nodiscard]] ExitCode verify_host(const Environment& environment, const Arguments& arguments);

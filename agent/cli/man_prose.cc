@@ -7,9 +7,11 @@ namespace mooring::cli {
 
 namespace {
 
-constexpr std::array<ProseFile, 3> kToolFiles{
+constexpr std::array<ProseFile, 5> kToolFiles{
     {{"/etc/mooring/agent.toml", "The configuration"},
      {"/etc/mooring/capture.toml", "What the agent may capture"},
+     {"/etc/mooring/conf.d/10-control-plane.toml", "The control plane that this host has joined"},
+     {"/etc/mooring/control-plane", "Its CA, the token, and the Dataplane if one was given"},
      {"/run/mooring/admin.sock", "Where the agent answers"}}};
 constexpr std::array<ProseFile, 3> kAgentFiles{
     {{"/etc/mooring/agent.toml", "The configuration"},
@@ -22,7 +24,9 @@ constexpr std::array<ProseFile, 2> kHelperFiles{
 constexpr std::array<Prose, 5> kProse{
     {{"mooring",
       "Asks the Mooring agent on this host what it does, tells it what to do, and turns the "
-      "capture of connections on and off. Reading works for members of group mooring; changing "
+      "capture of connections on and off. mooring join makes the host a member of a mesh, and "
+      "mooring "
+      "leave ends that. Reading works for members of group mooring; changing "
       "is root's. With --json an answer is for programs.",
       "",
       "",

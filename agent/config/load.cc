@@ -63,6 +63,11 @@ std::string small_letters(std::string text) {
 }  // namespace
 
 tl::expected<AgentConfig, std::vector<Diagnostic>> load(const std::string& main_file) {
+  return load_with({}, main_file);
+}
+
+tl::expected<AgentConfig, std::vector<Diagnostic>> load_with(const std::vector<SourceText>& overlay,
+                                                             const std::string& main_file) {
   std::vector<Diagnostic> problems;
   std::vector<std::string> paths{main_file};
   if (const auto files = list_folder(fs::path(main_file).parent_path() / "conf.d")) {
@@ -70,9 +75,17 @@ tl::expected<AgentConfig, std::vector<Diagnostic>> load(const std::string& main_
   } else {
     problems.push_back(files.error());
   }
+  for (const SourceText& text : overlay) {
+    if (std::find(paths.begin(), paths.end(), text.path) == paths.end()) paths.push_back(text.path);
+  }
+  std::sort(paths.begin() + 1, paths.end());
   std::vector<SourceText> sources;
   for (const std::string& path : paths) {
-    if (auto text = read_file(path, kMaxFileBytes)) {
+    const auto other = std::find_if(
+        overlay.begin(), overlay.end(), [&](const SourceText& text) { return text.path == path; });
+    if (other != overlay.end()) {
+      sources.push_back(*other);
+    } else if (auto text = read_file(path, kMaxFileBytes)) {
       sources.push_back({path, std::move(*text)});
     } else {
       problems.push_back(unreadable(path, text.error()));

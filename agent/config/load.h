@@ -22,6 +22,11 @@ struct SourceText {
 /// in the list, each with "file:line:column" as its path and the nearest valid key as its hint.
 [[nodiscard]] tl::expected<AgentConfig, std::vector<Diagnostic>> load(const std::string& main_file);
 
+/// The same with these texts in place of, or beside, the files that are there: what a command is
+/// going to write. The main file may be one of them.
+[[nodiscard]] tl::expected<AgentConfig, std::vector<Diagnostic>> load_with(
+    const std::vector<SourceText>& overlay, const std::string& main_file);
+
 /// The pure part of load(): no file is touched, except that nothing is checked about the files
 /// named in the text.
 [[nodiscard]] tl::expected<AgentConfig, std::vector<Diagnostic>> parse(

@@ -46,11 +46,14 @@ Result<void> write_all(int fd, std::string_view content) {
 
 Result<void> write_file_atomically(const std::string& path,
                                    std::string_view content,
-                                   unsigned mode) {
+                                   unsigned mode,
+                                   std::optional<FileOwner> owner) {
   std::string temporary = path + ".XXXXXX";
   UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!fd.valid()) return fail_errno(errno, "mkostemp");
   Result<void> done = write_all(fd.get(), content);
+  if (done && owner && ::fchown(fd.get(), owner->user, owner->group) != 0)
+    done = fail_errno(errno, "fchown");
   if (done && (::fchmod(fd.get(), mode) != 0 || ::fsync(fd.get()) != 0))
     done = fail_errno(errno, "fsync");
   if (done && ::rename(temporary.c_str(), path.c_str()) != 0) done = fail_errno(errno, "rename");

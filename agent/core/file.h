@@ -2,7 +2,10 @@
 // only.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,10 +17,16 @@ namespace mooring {
 /// file.
 [[nodiscard]] Result<std::string> read_file(const std::string& path, std::size_t max_bytes);
 
+struct FileOwner {
+  uid_t user = 0;
+  gid_t group = 0;
+};
+
 /// Replaces `path` atomically (temporary file in the same folder, fsync, rename) with `mode`
-/// permissions.
+/// permissions. It is never readable by more than these, also while it is written.
 [[nodiscard]] Result<void> write_file_atomically(const std::string& path,
                                                  std::string_view content,
-                                                 unsigned mode);
+                                                 unsigned mode,
+                                                 std::optional<FileOwner> owner = std::nullopt);
 
 }  // namespace mooring

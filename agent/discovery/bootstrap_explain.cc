@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
@@ -58,6 +59,44 @@ BootstrapFailure made(const std::string& url,
   return {Diagnostic{url, std::move(message), std::move(hint)}, may_pass};
 }
 
+/// What OpenSSL and libcurl say of a certificate, by a part of their text.
+struct KnownFault {
+  std::string_view part;
+  const char* message;
+  const char* hint;
+};
+
+constexpr const char* kOtherCa = "was not signed by the CA in the CA file";
+constexpr const char* kGiveCa = "give the CA that signed it with --ca-file";
+// The first one counts.
+constexpr std::array kKnownFaults{
+    KnownFault{"has expired", "has expired", "renew it there, or set this host's clock"},
+    KnownFault{"not yet valid",
+               "is not valid yet",
+               "set the clocks of this host and of the control plane"},
+    KnownFault{"subject name",
+               "does not cover this address",
+               "use a name that it covers, or let it cover this one"},
+    KnownFault{"local issuer", kOtherCa, kGiveCa},
+    KnownFault{"self-signed", kOtherCa, kGiveCa},
+    KnownFault{"self signed", kOtherCa, kGiveCa},
+    KnownFault{"signature failure", kOtherCa, kGiveCa},
+    KnownFault{"",
+               "is not to be trusted",
+               "the CA file has to have the CA that signed it, the address has to be one of its "
+               "names, and the clocks have to agree"}};
+
+BootstrapFailure untrusted(const std::string& url, std::string_view text, const std::string& why) {
+  const auto* known =
+      std::find_if(kKnownFaults.begin(), kKnownFaults.end(), [&](const KnownFault& fault) {
+        return text.find(fault.part) != std::string_view::npos;
+      });
+  return made(url,
+              fmt::format("the control plane's certificate {}: {}", known->message, why),
+              known->hint,
+              true);
+}
+
 }  // namespace
 
 BootstrapFailure explain_bootstrap(const std::string& url, const net::HttpFailure& failure) {
@@ -79,11 +118,7 @@ BootstrapFailure explain_bootstrap(const std::string& url, const net::HttpFailur
                   "check its address and port (usually 5678), and the firewalls in between",
                   true);
     case Errc::untrusted:
-      return made(url,
-                  "the control plane's certificate is not to be trusted: " + why,
-                  "the CA file has to have the CA that signed it, the address has to be one of its "
-                  "names, and the clocks have to agree",
-                  true);
+      return untrusted(url, failure.text, why);
     case Errc::bad_certificate:
       return made(url,
                   "the CA file cannot be used: " + why,

@@ -76,6 +76,11 @@ class Exchange {
     curl_easy_getinfo(easy_.get(), CURLINFO_CONTENT_TYPE, &type);
     answer_.status = static_cast<int>(status);
     answer_.content_type = type != nullptr ? type : "";
+    curl_header* date = nullptr;
+    if (curl_easy_header(easy_.get(), "date", 0, CURLH_HEADER, -1, &date) == CURLHE_OK) {
+      const std::time_t time = curl_getdate(date->value, nullptr);
+      if (time > 0) answer_.date = std::chrono::system_clock::from_time_t(time);
+    }
     return std::move(answer_);
   }
 

@@ -6,9 +6,11 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/loop.h"
 #include "core/result.h"
 
@@ -30,6 +32,7 @@ struct HttpAnswer {
   int status = 0;
   std::string content_type{};
   std::string body{};
+  std::optional<WallTime> date{};  // the server's clock, by its Date field
 };
 
 /// Why there is no answer: `text` is ours and libcurl's, and may have names of the peer's

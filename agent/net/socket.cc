@@ -128,4 +128,14 @@ Result<SocketAddress> peer_address(int fd) noexcept {
   return ask(fd, ::getpeername, "getpeername");
 }
 
+Result<IpAddress> source_address(const SocketAddress& target) noexcept {
+  sockaddr_storage storage{};
+  const socklen_t length = target.to_sockaddr(storage);
+  const UniqueFd fd(::socket(storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return fail_errno(errno, "socket");
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0)
+    return fail_errno(errno, "connect");
+  return local_address(fd.get()).map([](const SocketAddress& own) { return own.ip; });
+}
+
 }  // namespace mooring::net

@@ -54,4 +54,8 @@ void allow_orderly_close(int fd) noexcept;
     int fd) noexcept;  // with TPROXY this is the original destination
 [[nodiscard]] Result<SocketAddress> peer_address(int fd) noexcept;
 
+/// The address of this host that a connection to `target` would come from, by the routes of now.
+/// Nothing is sent.
+[[nodiscard]] Result<IpAddress> source_address(const SocketAddress& target) noexcept;
+
 }  // namespace mooring::net

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/reports.h"
+#include "snapshot/build.h"
 #include "snapshot/from_config.h"
 #include "support.h"
 
@@ -99,14 +100,15 @@ TEST(ControlPlaneJson, IsNullWithoutOne) {
 TEST(ControlPlaneJson, ExplainsWhyThereIsNoStream) {
   ControlPlaneState state = live();
   state.phase = ControlPlaneState::Phase::waiting;
-  state.last_error = "authentication failed: x: token has invalid claims: token is expired";
+  state.last_error = "the token has expired";
+  state.remedy = "make a new one with kumactl";
   const Site site(state);
   EXPECT_EQ(site.control_plane().at("state"), "waiting");
   EXPECT_EQ(site.control_plane().at("last_error"), "the token has expired");
   EXPECT_THAT(site.control_plane().at("remedy").get<std::string>(), HasSubstr("kumactl"));
   EXPECT_THAT(site.problem_texts(),
               Contains(HasSubstr("error: control plane https://cp.test:5678: the token has "
-                                 "expired (make a new one")));
+                                 "expired (make a new one with kumactl)")));
 }
 
 TEST(ControlPlaneJson, AnErrorOfThePastIsNoProblem) {
@@ -157,6 +159,64 @@ TEST(ControlPlaneJson, LastGoodResourcesHaveTheirAge) {
   EXPECT_THAT(site.problem_texts(), Contains(HasSubstr("received 125 minutes ago")));
   EXPECT_THAT(site.problem_texts(), Contains(HasSubstr("no identity from the control plane yet")));
   EXPECT_THAT(site.problem_texts(), Not(Contains(HasSubstr("[identity] is not configured"))));
+}
+
+snapshot::Listener listener(std::string name, snapshot::Direction direction, const char* match) {
+  snapshot::Listener is;
+  is.name = std::move(name);
+  is.direction = direction;
+  const auto address = parse_socket_address(match);
+  is.match = {{{address->ip, 32}, address->port}};
+  is.chains.emplace_back().clusters = {{is.name, 1}};
+  return is;
+}
+
+snapshot::Cluster cluster(std::string name, std::vector<const char*> addresses) {
+  snapshot::Cluster is;
+  is.name = std::move(name);
+  auto& locality = is.endpoints.localities.emplace_back();
+  for (const char* address : addresses)
+    locality.endpoints.emplace_back().address = *parse_socket_address(address);
+  return is;
+}
+
+/// What a control plane names for a host that serves two ports and calls one service.
+snapshot::Resources meshed() {
+  using snapshot::Direction;
+  snapshot::Resources resources;
+  resources.listeners = {
+      listener("self_inbound_dp_db", Direction::inbound, "10.0.0.5:5432"),
+      listener("self_inbound_dp_http", Direction::inbound, "10.0.0.5:8080"),
+      listener("kri_msvc_default_zone1__web_http", Direction::outbound, "241.0.0.3:80"),
+      listener("self_transparentproxy_passthrough", Direction::outbound, "10.0.0.5:1")};
+  resources.listeners[1].chains[0].not_served = "HTTP";
+  resources.listeners[1].chains[0].clusters.clear();
+  resources.listeners[3].match = {{{IpAddress(), 0}, 0}};
+  resources.clusters = {cluster("self_inbound_dp_db", {"127.0.0.1:5432"}),
+                        cluster("kri_msvc_default_zone1__web_http", {"10.0.0.7:80", "10.0.0.8:80"}),
+                        cluster("self_transparentproxy_passthrough", {})};
+  return resources;
+}
+
+TEST(MeshStatus, ListsWhatTheControlPlaneNamed) {
+  Site site(live());
+  site.snapshot = snapshot::build(meshed(), nullptr).snapshot;
+  const Json status = Json::parse(status_json(site.report()));
+  ASSERT_EQ(status.at("services").size(), 2U);
+  const Json& db = status.at("services").at(0);
+  EXPECT_EQ(db.at("name"), "self_inbound_dp_db");
+  EXPECT_EQ(db.at("port"), 5432);
+  EXPECT_EQ(db.at("mode"), "plain");
+  EXPECT_EQ(db.at("target"), "127.0.0.1:5432");
+  EXPECT_EQ(db.at("state"), "not_captured");
+  EXPECT_EQ(status.at("services").at(1).at("state"), "not_served");
+  ASSERT_EQ(status.at("upstreams").size(), 1U);
+  const Json& web = status.at("upstreams").at(0);
+  EXPECT_EQ(web.at("addresses"), Json::array({"241.0.0.3/32"}));
+  EXPECT_EQ(web.at("ports"), Json::array({80}));
+  ASSERT_EQ(web.at("endpoints").size(), 2U);
+  EXPECT_EQ(web.at("endpoints").at(1).at("address"), "10.0.0.8:80");
+  EXPECT_EQ(web.at("endpoints").at(1).at("state"), "healthy");
 }
 
 }  // namespace

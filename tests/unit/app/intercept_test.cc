@@ -119,5 +119,51 @@ TEST(InterceptConfig, MoreThanTheHelperTakesIsRefused) {
   EXPECT_THAT(result.error().message, HasSubstr("4097 addresses times ports, at most 4096"));
 }
 
+snapshot::Listener mesh_listener(snapshot::Direction direction,
+                                 const char* prefix,
+                                 std::uint16_t port) {
+  snapshot::Listener listener;
+  listener.direction = direction;
+  listener.match = {{*parse_prefix(prefix), port}};
+  listener.chains.emplace_back();
+  return listener;
+}
+
+TEST(InterceptConfig, FollowsTheListenersOfAControlPlane) {
+  using snapshot::Direction;
+  snapshot::Resources resources;
+  for (const char* address : {"241.0.0.1", "241.0.0.2", "10.0.0.9", "127.0.0.1", "0.0.0.0/0"}) {
+    const std::uint16_t port = address[0] == '0' ? 0 : 5432;
+    resources.listeners.push_back(mesh_listener(Direction::outbound, address, port));
+  }
+  for (const int number : {80, 81, 82}) {
+    const auto port = static_cast<std::uint16_t>(number);
+    resources.listeners.push_back(mesh_listener(Direction::inbound, "10.0.0.1", port));
+    auto& chain = resources.listeners.back().chains.front();
+    if (port == 81) chain.tls.emplace();
+    if (port == 82) chain.not_served = "HTTP";
+  }
+  const auto result = intercept_config(resources, config::Capture{});
+  ASSERT_TRUE(result);
+  EXPECT_THAT(result->config.outbound,
+              ElementsAre(OutboundTarget{*parse_prefix("10.0.0.9"), 5432, OnAgentDeath::open},
+                          OutboundTarget{*parse_prefix("240.0.0.0/4"), 5432, OnAgentDeath::open}));
+  EXPECT_THAT(result->config.inbound,
+              ElementsAre(InboundPort{80, OnAgentDeath::open},
+                          InboundPort{81, OnAgentDeath::closed},
+                          InboundPort{82, OnAgentDeath::closed}));
+}
+
+TEST(InterceptConfig, BoundsWhatAControlPlaneMayHaveCaptured) {
+  snapshot::Resources resources;
+  for (std::uint32_t i = 0; i <= capture_client::kMaxOutboundTargets; ++i) {
+    resources.listeners.push_back(mesh_listener(snapshot::Direction::outbound, "10.0.0.0/8", 1));
+    resources.listeners.back().match.front().prefix = {IpAddress::v4(0x0a000000 + i), 32};
+  }
+  EXPECT_FALSE(intercept_config(resources, config::Capture{}));
+  resources.listeners.pop_back();
+  EXPECT_TRUE(intercept_config(resources, config::Capture{}));
+}
+
 }  // namespace
 }  // namespace mooring::app

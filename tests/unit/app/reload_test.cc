@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "snapshot/from_config.h"
 #include "support.h"
 
 namespace mooring::app {
@@ -18,9 +19,13 @@ std::string bound(const std::string& name, int port) {
          address + "\"\ntarget = \"10.0.0.5:9\"\n";
 }
 
+BoundAddresses addresses_of(const std::string& text) {
+  return bound_addresses(snapshot::resources_from(config_of(text), {}));
+}
+
 TEST(BoundChange, OpensWhatIsNewAndClosesWhatIsGone) {
-  const auto before = config_of(bound("stays", 80) + bound("goes", 81));
-  const auto after = config_of(bound("stays", 80) + bound("comes", 82));
+  const auto before = addresses_of(bound("stays", 80) + bound("goes", 81));
+  const auto after = addresses_of(bound("stays", 80) + bound("comes", 82));
   const BoundChange change = bound_change(before, after);
   EXPECT_THAT(change.to_open, ElementsAre(Key("inbound_comes")));
   EXPECT_THAT(change.to_close, ElementsAre("inbound_goes"));
@@ -28,13 +33,13 @@ TEST(BoundChange, OpensWhatIsNewAndClosesWhatIsGone) {
 
 TEST(BoundChange, AnotherAddressIsOpenedAndTheOldOneClosed) {
   const BoundChange change =
-      bound_change(config_of(bound("moves", 80)), config_of(bound("moves", 81)));
+      bound_change(addresses_of(bound("moves", 80)), addresses_of(bound("moves", 81)));
   EXPECT_EQ(change.to_open.at("inbound_moves").port, 81);
   EXPECT_THAT(change.to_close, ElementsAre("inbound_moves"));
 }
 
 TEST(BoundChange, ServicesThatAreCapturedHaveNoSocketOfTheirOwn) {
-  const BoundChange change = bound_change(config_of(""), config_of(R"(
+  const BoundChange change = bound_change(addresses_of(""), addresses_of(R"(
 [[service]]
 name = "captured"
 port = 80

@@ -61,6 +61,23 @@ TEST_F(LoadConfig, NamesTheDataplaneAfterTheHostInSmallLetters) {
   EXPECT_EQ(config->control_plane->name, "web-1");
 }
 
+TEST_F(LoadConfig, TakesTextsInPlaceOfFiles) {
+  const std::string main_file = folder_ / "agent.toml";
+  write("conf.d/10.toml", "not toml");
+  write("conf.d/20.toml", "[[service]]\nname = \"c\"\nport = 82\n");
+  const auto config =
+      load_with({{folder_ / "conf.d/10.toml", "[[service]]\nname = \"b\"\nport = 81\n"},
+                 {folder_ / "conf.d/00.toml", "[[service]]\nname = \"a\"\nport = 80\n"},
+                 {main_file, std::string(kHostText)}},
+                main_file);
+  ASSERT_TRUE(config) << describe(config.error().front());
+  ASSERT_EQ(config->services.size(), 3U);
+  EXPECT_EQ(config->services[0].name, "a");
+  EXPECT_EQ(config->services[1].name, "b");
+  EXPECT_EQ(config->services[2].name, "c");
+  EXPECT_FALSE(std::filesystem::exists(main_file));
+}
+
 TEST_F(LoadConfig, SaysWhichFileCannotBeRead) {
   const auto config = load(folder_ / "agent.toml");
   ASSERT_FALSE(config);

@@ -333,5 +333,27 @@ TEST(BootstrapFailure, SaysWhatToCheckWhenThereIsNoAnswer) {
   }
 }
 
+TEST(ExplainBootstrap, ACertificateThatIsRefusedIsToldFromTheOthers) {
+  for (const auto& [said, message, hint] : std::vector<std::array<const char*, 3>>{
+           {"SSL certificate problem: certificate has expired", "has expired", "clock"},
+           {"SSL certificate problem: certificate is not yet valid", "is not valid yet", "clocks"},
+           {"SSL: no alternative certificate subject name matches target host name 'cp'",
+            "does not cover this address",
+            "a name that it covers"},
+           {"SSL certificate problem: unable to get local issuer certificate",
+            "was not signed by the CA",
+            "--ca-file"},
+           {"SSL certificate problem: self-signed certificate in certificate chain",
+            "was not signed by the CA",
+            "--ca-file"},
+           {"something new", "is not to be trusted", "CA file"}}) {
+    const Diagnostic diagnostic =
+        explain_bootstrap("https://cp:5678", net::HttpFailure{Errc::untrusted, said}).diagnostic;
+    EXPECT_THAT(diagnostic.message, HasSubstr(message));
+    EXPECT_THAT(diagnostic.message, HasSubstr(said[0] == 's' ? "something new" : "SSL"));
+    EXPECT_THAT(diagnostic.hint, HasSubstr(hint)) << said;
+  }
+}
+
 }  // namespace
 }  // namespace mooring::discovery

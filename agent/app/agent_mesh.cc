@@ -1,0 +1,93 @@
+// An agent whose resources come from a control plane.
+#include <utility>
+
+#include "admin/listen.h"
+#include "app/agent.h"
+#include "app/reload.h"
+#include "core/log.h"
+#include "snapshot/names.h"
+
+namespace mooring::app {
+
+namespace {
+
+constexpr Milliseconds kRebindEvery{5000};
+
+bool has_ipv6() {
+  std::array<std::uint8_t, 16> loopback{};
+  loopback.back() = 1;
+  return net::make_listener({IpAddress::v6(loopback), 0}, {}).has_value();
+}
+
+}  // namespace
+
+Checked<void> Agent::join_mesh() {
+  // For those who watch the host by Kuma's port.
+  const SocketAddress readiness{IpAddress::v4(0x7f000001), config_.control_plane->readiness_port};
+  if (auto fd = admin::listen_tcp(readiness)) {
+    server_->add_metrics(std::move(*fd));
+  } else {
+    log::warn(
+        "nobody can ask for readiness at {}: {}", readiness.to_string(), describe(fd.error()));
+  }
+  control_plane_ = std::make_unique<ControlPlane>(
+      loop_,
+      config_,
+      *server_,
+      ControlPlane::Effects{[this] { on_mesh_resources(); }, [this] { tell_status(); }});
+  return control_plane_->start(redirection());
+}
+
+// What is said to be redirected has to be: without mooring-net the control plane gives listeners
+// with sockets of their own.
+Redirection Agent::redirection() const {
+  static const bool kHasIpv6 = has_ipv6();
+  Redirection made;
+  const bool is_captured = config_.capture.enabled && capture_->has_sockets();
+  made.inbound = made.outbound = made.dns = is_captured;
+  made.ipv6 = kHasIpv6;
+  made.inbound_port = config_.capture.inbound_port;
+  made.outbound_port = config_.capture.outbound_port;
+  made.dns_port = config_.control_plane->dns_port;
+  return made;
+}
+
+void Agent::on_capture_changed() {
+  if (control_plane_ && !is_stopping_) control_plane_->set_redirection(redirection());
+  tell_status();
+}
+
+// Listeners accept before anything is captured for them.
+void Agent::on_mesh_resources() {
+  if (is_stopping_) return;
+  names_.set_names(snapshot::host_names(control_plane_->resources()));
+  publish();
+  rebind();
+  apply_capture();
+  tell_status();
+}
+
+// One that cannot be had leaves the others alone, and is tried again.
+void Agent::rebind() {
+  const BoundChange change = bound_change(bound_, bound_addresses(control_plane_->resources()));
+  for (const std::string& listener : change.to_close) {
+    workers_->remove(listener);
+    bound_.erase(listener);
+  }
+  std::map<std::string, std::string> unbound;
+  for (const auto& [listener, address] : change.to_open) {
+    auto opened = open_bound({{listener, address}}, {stats_.workers(), keepalive_of(config_)});
+    if (opened) {
+      workers_->add(std::move(*opened));
+      bound_[listener] = address;
+      continue;
+    }
+    const std::string why = describe(opened.error());
+    if (!unbound_.contains(listener)) log::error("listener {}: {}", listener, why);
+    unbound[listener] = why;
+  }
+  unbound_ = std::move(unbound);
+  if (!unbound_.empty()) rebind_.start(kRebindEvery);
+}
+
+}  // namespace mooring::app

@@ -1,0 +1,95 @@
+// The source of resources that is a control plane: who this host is to it, its xDS client, and what
+// it gives beside listeners and clusters. Control thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "admin/server.h"
+#include "admin/tls_front.h"
+#include "app/dataplane.h"
+#include "app/mesh_dns.h"
+#include "app/state.h"
+#include "config/model.h"
+#include "core/clock.h"
+#include "core/loop.h"
+#include "discovery/xds_client.h"
+#include "net/stream.h"
+#include "tls/session.h"
+
+namespace mooring::app {
+
+class ControlPlane final : private discovery::XdsClient::Owner {
+ public:
+  struct Effects {
+    std::function<void()> on_resources;  // resources() are others
+    std::function<void()> on_state;      // state() is another
+  };
+
+  /// `config` has a [control_plane]. `server` outlives it, and serves the control plane's
+  /// questions.
+  ControlPlane(Loop& loop,
+               const config::AgentConfig& config,
+               admin::Server& server,
+               Effects effects);
+  ~ControlPlane();
+  ControlPlane(const ControlPlane&) = delete;
+  ControlPlane& operator=(const ControlPlane&) = delete;
+
+  /// Last good resources at once, then the control plane's. Fails for a Dataplane file or a
+  /// configuration that it cannot start with.
+  [[nodiscard]] Checked<void> start(const Redirection& redirection);
+  /// Ends the stream in order, so that the control plane forgets this host.
+  void stop();
+  /// Another one is told to the control plane by a new stream.
+  void set_redirection(const Redirection& redirection);
+
+  /// Empty before anything was received or found on disk.
+  [[nodiscard]] const snapshot::Resources& resources() const noexcept;
+  [[nodiscard]] ControlPlaneState state() const;
+  [[nodiscard]] bool is_live() const noexcept;
+
+ private:
+  // discovery::XdsClient::Owner
+  void on_resources(const discovery::Store& store, const discovery::Changes& changes) override;
+  void on_state(const discovery::XdsState& state) override;
+
+  [[nodiscard]] Checked<Dataplane> dataplane() const;
+  [[nodiscard]] Checked<discovery::BootstrapRequest> identity(const Redirection& redirection) const;
+  [[nodiscard]] discovery::XdsOptions options(discovery::BootstrapRequest identity) const;
+  [[nodiscard]] Checked<void> connect();
+  void try_to_connect();
+  void note_update(const discovery::Changes& changes);
+  void serve_system(const discovery::SystemListener& listener,
+                    const snapshot::Resources& resources);
+  void serve_admin(const discovery::SystemListener& listener, const snapshot::Resources& resources);
+  void serve_names(const discovery::SystemListener& listener);
+
+  Loop& loop_;
+  const config::ControlPlane config_;
+  const std::vector<config::Service> services_;
+  admin::Server& server_;
+  Effects effects_;
+  Clock clock_;
+  net::StreamPool pool_;
+  tls::Scratch scratch_;
+  Redirection redirection_;
+  std::string problem_;  // why there is no client yet
+  std::unique_ptr<discovery::XdsClient> client_;
+  MeshDns dns_;
+  std::string served_names_;  // the body that dns_ has
+  std::optional<SocketAddress> admin_address_;
+  std::optional<discovery::SystemListener> admin_listener_;
+  std::unique_ptr<admin::TlsFront> admin_front_;
+  std::map<discovery::ResourceKind, std::set<std::string>> known_;  // names of the last update
+  std::map<discovery::ResourceKind, std::uint64_t> accepted_;       // updates of resources
+  std::optional<LastUpdate> last_update_;
+  Timer retry_;
+};
+
+}  // namespace mooring::app

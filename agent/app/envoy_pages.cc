@@ -1,0 +1,77 @@
+// What a control plane asks a proxy for, in the forms of Envoy's admin interface.
+#include <nlohmann/json.hpp>
+
+#include "app/reports.h"
+#include "observe/record_json.h"
+
+namespace mooring::app {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kAdmin = "type.googleapis.com/envoy.admin.v3.";
+constexpr const char* kConfig = "type.googleapis.com/envoy.config.";
+
+Json address_json(const SocketAddress& address) {
+  return {{"socket_address", {{"address", address.ip.to_string()}, {"port_value", address.port}}}};
+}
+
+Json listener_json(const snapshot::Listener& listener) {
+  Json json{{"@type", std::string(kConfig) + "listener.v3.Listener"}, {"name", listener.name}};
+  if (listener.bind) {
+    json["address"] = address_json(*listener.bind);
+  } else if (!listener.match.empty()) {
+    const snapshot::DestinationMatch& first = listener.match.front();
+    json["address"] = address_json({first.prefix.base, first.port});
+  }
+  return {{"name", listener.name}, {"active_state", {{"listener", std::move(json)}}}};
+}
+
+Json host_json(const Report& report, const std::string& cluster, const SocketAddress& address) {
+  const proxy::EndpointState state = report.endpoint(cluster, address);
+  Json health{{"eds_health_status", "HEALTHY"}};
+  if (state.is_ejected) health["failed_outlier_check"] = true;
+  return {
+      {"address", address_json(address)},
+      {"stats",
+       {{{"name", "cx_active"}, {"type", "GAUGE"}, {"value", std::to_string(state.connections)}}}},
+      {"health_status", std::move(health)}};
+}
+
+}  // namespace
+
+std::string envoy_config_dump_json(const Report& report) {
+  Json clusters = Json::array();
+  for (const snapshot::ClusterPtr& cluster : report.snapshot.clusters) {
+    clusters.push_back(
+        {{"cluster",
+          {{"@type", std::string(kConfig) + "cluster.v3.Cluster"}, {"name", cluster->name}}}});
+  }
+  Json listeners = Json::array();
+  for (const snapshot::ListenerPtr& listener : report.snapshot.listeners)
+    listeners.push_back(listener_json(*listener));
+  Json configs = Json::array();
+  configs.push_back({{"@type", std::string(kAdmin) + "ClustersConfigDump"},
+                     {"dynamic_active_clusters", std::move(clusters)}});
+  configs.push_back({{"@type", std::string(kAdmin) + "ListenersConfigDump"},
+                     {"dynamic_listeners", std::move(listeners)}});
+  // All that Envoy's messages have no place for.
+  configs.push_back({{"@type", "type.googleapis.com/google.protobuf.Struct"},
+                     {"value", {{"mooring", Json::parse(config_dump_json(report))}}}});
+  return observe::dump({{"configs", std::move(configs)}});
+}
+
+std::string envoy_clusters_json(const Report& report) {
+  Json list = Json::array();
+  for (std::size_t i = 0; i < report.snapshot.clusters.size(); ++i) {
+    const std::string& name = report.snapshot.clusters[i]->name;
+    Json hosts = Json::array();
+    for (const snapshot::Endpoint& endpoint : report.snapshot.endpoints[i]->list)
+      hosts.push_back(host_json(report, name, endpoint.address));
+    list.push_back({{"name", name}, {"added_via_api", true}, {"host_statuses", std::move(hosts)}});
+  }
+  return observe::dump({{"cluster_statuses", std::move(list)}});
+}
+
+}  // namespace mooring::app

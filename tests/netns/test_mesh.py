@@ -1,0 +1,290 @@
+"""Agents that take their resources from a control plane: among themselves, and with a real Envoy as the neighbour. What was
+good goes on being served whatever the control plane does."""
+import json
+import os
+import time
+
+import pytest
+
+import harness
+import resources
+import test_control_plane
+import traffic
+from harness import section, service
+from test_control_plane import APP, DENIED, DOMAIN, OUT, PORT, SERVICE, spiffe
+from traffic import wait_until
+
+pytestmark = [pytest.mark.needs("agent", "helper", "control-plane", "curl")]
+VIP = "241.0.0.7"
+CLOSED_SOON = 3.0  # seconds from a change to its effect
+
+
+class Mesh(test_control_plane.Mesh):
+    """The same resources as for Envoys, given to agents."""
+
+    def __init__(self, lab, captures=False):
+        super().__init__(lab)
+        self.captures = captures
+
+    def join(self, host, *services, **settings):
+        folder = "/etc/mooring"
+        for file, text in (("control-plane.pem", self.plane.ca.pem), ("token", self.token(host))):
+            host.path(f"{folder}/{file}").write_text(text)
+            os.chown(host.path(f"{folder}/{file}"), harness.AGENT_UID, harness.AGENT_UID)
+        host.path(f"{folder}/token").chmod(0o600)
+        state = host.logs / "state"
+        state.mkdir(exist_ok=True)
+        os.chown(state, harness.AGENT_UID, harness.AGENT_UID)
+        settings = {"addresses": [self.plane.url], "ca_file": f"{folder}/control-plane.pem", "token_file": f"{folder}/token",
+                    "workload": host.name, "address": host.ip, "state_dir": str(state), **settings}
+        host.configure(*services, has_identity=False, captures=self.captures, control_plane=settings)
+
+    def services(self):
+        return [service("main", PORT, target=f"127.0.0.1:{APP}")]
+
+    def start_agents(self):
+        self.join(self.db, *self.services())
+        self.join(self.web)
+        for host in (self.db, self.web):
+            if self.captures:
+                host.start_helper()
+            host.start_agent()
+
+    def status(self, host):
+        return json.loads(host.mooring("status", "--json", check=False).stdout)  # 1: there are problems
+
+
+def serve(mesh):
+    mesh.plane.set("default.db", mesh.server_side(mesh.ALLOW))
+    mesh.plane.set("default.web", mesh.client_side())
+
+
+@pytest.fixture(scope="module")
+def joined(lab):
+    mesh = Mesh(lab)
+    serve(mesh)
+    mesh.start_agents()
+    mesh.settle()
+    return mesh
+
+
+@pytest.fixture
+def mesh(joined):
+    if joined.plane.process.exit_code is not None:
+        joined.plane.start()
+    joined.reset()
+    joined.wait_for("served")
+    return joined
+
+
+# ---- among agents
+
+
+def test_tcp_goes_over_mutual_tls_with_the_identities_of_the_control_plane(mesh):
+    assert mesh.outcome() == "served"
+    line = mesh.web.wait_for_access(reason="closed", peer_identity=spiffe("db"))
+    assert line["local_identity"] == spiffe("web") and line["sni"] == f"sni.{SERVICE}"
+    assert mesh.db.wait_for_access(reason="closed")["peer_identity"] == spiffe("web")
+    assert mesh.db.outcome(mesh.db.ip, PORT) in DENIED  # plain text
+    assert mesh.plane.log("nack") == []
+
+
+def test_the_stream_asks_as_envoy_does(mesh):
+    stream = mesh.plane.stream("default.web")
+    assert stream["types"]["cds"]["wildcard"] and stream["types"]["lds"]["wildcard"]
+    assert stream["types"]["eds"]["names"] == [SERVICE]
+    assert sorted(stream["types"]["sds"]["names"]) == [resources.IDENTITY_SECRET, resources.TRUST_SECRET]
+
+
+def test_status_tells_of_the_control_plane(mesh):
+    status = mesh.status(mesh.web)
+    plane = status["control_plane"]
+    assert (plane["state"], plane["address"], plane["from_disk"]) == ("live", mesh.plane.url, False), plane
+    assert {each["type"]: each["served"] for each in plane["resources"]} == {"clusters": 1, "endpoints": 1, "secrets": 2, "listeners": 1}
+    assert status["identity"]["spiffe_id"] == spiffe("web")
+
+
+@pytest.mark.parametrize("rules, outcome", [
+    ([("allow", "other", [{"exact": spiffe("other")}])], "denied"),
+    ([("deny", "web", [{"exact": spiffe("web")}]), ("allow", "all", [{"prefix": f"spiffe://{DOMAIN}/"}])], "denied"),
+    ([("allow", "all", [{"prefix": f"spiffe://{DOMAIN}/"}])], "served"),
+    ([], "denied"),
+])
+def test_permissions_change_under_an_open_connection(mesh, rules, outcome):
+    with mesh.web.connect("127.0.0.1", OUT) as client:
+        client.sendall(b"before")
+        assert traffic.receive_exactly(client, 6) == b"before"
+        began = time.monotonic()
+        mesh.plane.update("default.db", mesh.inbound(*rules))
+        if outcome == "denied":
+            mesh.wait_for(*DENIED)
+            assert mesh.db.wait_for_access(reason="policy_changed")
+            client.settimeout(CLOSED_SOON)
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+            assert time.monotonic() - began < CLOSED_SOON
+        else:
+            mesh.settle()
+            client.sendall(b"after")
+            assert traffic.receive_exactly(client, 5) == b"after"
+
+
+def test_what_shadow_rules_would_do_is_told_and_not_done(mesh):
+    shadow = [("deny", "tomorrow", [{"exact": spiffe("web")}]), ("allow", "all", [{"prefix": f"spiffe://{DOMAIN}/"}])]
+    mesh.plane.update("default.db", resources.inbound(mesh.db.ip, PORT, DOMAIN, [mesh.ALLOW], shadow=shadow))
+    mesh.settle()
+    before = mesh.db.metric("envoy_rbac_shadow_denied")
+    assert mesh.outcome() == "served"
+    wait_until(lambda: mesh.db.metric("envoy_rbac_shadow_denied") > before, "the shadow rule has counted")
+
+
+def test_a_new_identity_ends_no_connection(mesh):
+    with mesh.web.connect("127.0.0.1", OUT) as client:
+        for count in range(3):
+            fresh = resources.identity(*mesh.ca.svid(f"workload/{mesh.web.name}"))
+            mesh.plane.update("default.web", fresh)
+            mesh.settle()
+            client.sendall(b"%d" % count)
+            assert traffic.receive_exactly(client, 1) == b"%d" % count
+            assert mesh.outcome() == "served"
+
+
+def test_a_trust_domain_that_is_gone_ends_its_connections(mesh):
+    with mesh.web.connect("127.0.0.1", OUT) as client:
+        client.sendall(b"x")
+        assert traffic.receive_exactly(client, 1) == b"x"
+        mesh.plane.update("default.db", resources.trust({DOMAIN: test_control_plane.Ca(DOMAIN).pem}))
+        mesh.settle()
+        assert mesh.db.wait_for_access(reason="trust_removed")
+    assert mesh.outcome() in DENIED
+
+
+def test_endpoints_come_and_go(mesh):
+    mesh.plane.update("default.web", resources.endpoints(SERVICE, []))
+    mesh.wait_for(*DENIED)
+    assert mesh.web.wait_for_access(reason="no_endpoint")
+    mesh.plane.update("default.web", resources.endpoints(SERVICE, [(mesh.db.ip, PORT)]))
+    mesh.wait_for("served")
+
+
+def test_a_listener_that_is_removed_is_closed(mesh):
+    mesh.plane.remove("default.web", "lds", SERVICE)
+    mesh.wait_for("refused")
+
+
+def test_a_resource_that_cannot_be_served_is_refused_by_name_and_the_last_good_one_stays(mesh):
+    mark = mesh.plane.mark()
+    wrong = mesh.inbound(mesh.ALLOW)
+    wrong["filter_chains"][0]["filters"].insert(0, resources.typed("odd", "filters.network.ext_authz.v3.ExtAuthz", stat_prefix="odd"))
+    mesh.plane.update("default.db", wrong)
+    nack = mesh.plane.wait_for("nack", "default.db", since=mark, kind="lds")
+    assert wrong["name"] in nack["text"] and "filters[0]" in nack["text"], nack
+    assert mesh.outcome() == "served"
+    rejected = mesh.status(mesh.db)["control_plane"]["rejected"]
+    assert [(each["name"], each["last_good"]) for each in rejected] == [(wrong["name"], True)]
+
+
+def test_an_http_listener_of_an_application_is_agreed_to_and_refused(mesh):
+    mark = mesh.plane.mark()
+    http = mesh.inbound(mesh.ALLOW)
+    http["filter_chains"][0]["filters"] = [resources._http(http["name"], [{"name": "all", "domains": ["*"], "routes": []}])]
+    mesh.plane.update("default.db", http)
+    mesh.plane.wait_for("ack", "default.db", since=mark, kind="lds")
+    mesh.wait_for(*DENIED)
+    assert mesh.db.wait_for_access(reason="not_served")
+
+
+@pytest.mark.parametrize("mode", ["plain text", "mutual TLS"])
+def test_a_permissive_port_takes_both(mesh, mode):
+    mesh.plane.update("default.db", resources.inbound(mesh.db.ip, PORT, DOMAIN, [mesh.ALLOW], is_permissive=True))
+    mesh.settle()
+    if mode == "plain text":
+        wait_until(lambda: mesh.web.outcome(mesh.db.ip, PORT) == "served", "plain text is served")
+    else:
+        assert mesh.outcome() == "served"
+        assert mesh.db.wait_for_access(peer_identity=spiffe("web"))
+
+
+# ---- the control plane is away
+
+
+def test_without_the_control_plane_traffic_goes_on_and_a_restarted_agent_serves_what_was_good(mesh):
+    time.sleep(2.5)  # what was good is written a second after it came
+    mesh.plane.kill()
+    assert mesh.outcome() == "served"
+    for host in (mesh.db, mesh.web):
+        host.agent.kill()
+        host.start_agent()
+    assert mesh.outcome() == "served"
+    plane = mesh.status(mesh.web)["control_plane"]
+    assert plane["from_disk"] and plane["state"] != "live" and plane["last_error"], plane
+    mesh.plane.start()
+    mesh.settle()
+    wait_until(lambda: not mesh.status(mesh.web)["control_plane"]["from_disk"], "the control plane's word counts again")
+    assert mesh.outcome() == "served"
+
+
+def test_a_stream_that_ends_is_opened_again_with_what_is_known(mesh):
+    mark = mesh.plane.mark()
+    mesh.plane.end("default.web")
+    first = mesh.plane.wait_for("request", "default.web", since=mark, kind="cds")
+    assert first["known"], first  # versions: nothing is sent twice
+    mesh.settle()
+    assert [each["names"] for each in mesh.plane.log("response", "default.web", since=mark) if each["names"]] == []
+    assert mesh.outcome() == "served"
+
+
+def test_a_token_of_another_workload_is_told(lab, mesh):
+    other = lab.host("other")
+    mesh.plane.set("default.other", mesh.client_side())
+    mesh.join(other)
+    other.path("/etc/mooring/token").write_text(mesh.token(other, workload="db"))
+    other.start_agent(wait=False)
+    def said():
+        plane = mesh.status(other)["control_plane"] if other.admin("/ready")[0] else {}
+        return "workload" in plane.get("last_error", "")
+    wait_until(said, "the reason is in the status")
+    assert not other.ready()
+
+
+# ---- captured
+
+
+@pytest.fixture(scope="module")
+def captured():
+    with harness.Lab() as lab:
+        mesh = Mesh(lab, captures=True)
+        for host in (mesh.web, mesh.db):
+            host.allow_capture(harness.ALLOW_ANY_CAPTURE.replace('"10.77.0.0/16"', '"240.0.0.0/4"'))
+            host.exec("ip", "route", "add", "default", "via", mesh.plane.host.ip)  # no host is without one
+        names = resources.dynamic_config("/run/mooring/dynamic.sock", {"/dns": resources.dns_records({"db.svc.mesh.local": VIP})})
+        server = resources.inbound(mesh.db.ip, PORT, DOMAIN, [mesh.ALLOW], is_captured=True)
+        mesh.plane.set("default.db", [*mesh.server_side(mesh.ALLOW)[:2], server, resources.inbound_cluster(PORT, app_port=APP),
+                                      *resources.passthrough([PORT])])
+        client = [each for each in mesh.client_side() if each["@type"] != resources.LISTENER]
+        mesh.plane.set("default.web", [*client, names, resources.outbound(SERVICE, VIP, OUT, is_captured=True), *resources.passthrough()])
+        mesh.start_agents()
+        mesh.settle()
+        for host in (mesh.web, mesh.db):
+            wait_until(lambda: host.metric("mooring_capture_active") == 1, "capture follows the control plane")
+        yield mesh
+
+
+def test_what_applications_call_by_virtual_address_is_captured(captured):
+    wait_until(lambda: captured.web.outcome(VIP, OUT) == "served", "the virtual address is served")
+    assert captured.db.wait_for_access(reason="closed", peer_identity=spiffe("web"))
+
+
+def test_an_inbound_port_is_captured_where_the_application_is_dialled(captured):
+    assert captured.web.outcome(captured.db.ip, PORT) in DENIED  # plain text, from another host
+
+
+def test_names_of_the_mesh_are_answered(captured):
+    query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x02db\x03svc\x04mesh\x05local\x00\x00\x01\x00\x01"
+    with traffic.in_namespace(captured.web.namespace):
+        client = traffic.socket.socket(traffic.socket.AF_INET, traffic.socket.SOCK_DGRAM)
+    with client:
+        client.settimeout(5)
+        client.sendto(query, ("127.0.0.1", 15053))
+        answer = client.recv(512)
+    assert answer[:2] == query[:2] and answer[-4:] == bytes(map(int, VIP.split(".")))
