@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <set>
 #include <string>
 
 #include "net/socket.h"
@@ -202,7 +203,11 @@ TEST_F(ChainsTest, ConnectionsBeyondTheRateAreRefused) {
   EXPECT_TRUE(arrives("a", one_));
   EXPECT_TRUE(arrives("b", one_));
   EXPECT_EQ(refused(), "RESET");
-  EXPECT_EQ(agent_.log().wait_for(2).reason, CloseReason::rate_limited);
+  // The ends of the two before may be told first, or not yet.
+  std::size_t limited = 0;
+  for (std::size_t i = 0; i < 3; ++i)
+    limited += agent_.log().wait_for(i).reason == CloseReason::rate_limited ? 1U : 0U;
+  EXPECT_EQ(limited, 1U);
 }
 
 TEST_F(ChainsTest, ConnectionsGoToWeightedClusters) {
@@ -323,8 +328,10 @@ TEST_F(CalledChainsTest, EachEndpointHasTheTransportOfItsLabels) {
   start_caller();
   EXPECT_TRUE(call_arrives(one_)) << "by mutual TLS";
   EXPECT_TRUE(call_arrives(two_)) << "in plain text";
-  EXPECT_EQ(caller_.log().wait_for(1).tls_version, "");
-  EXPECT_EQ(caller_.log().wait_for(0).tls_version, "TLSv1.3");
+  // Which of the two ends first is theirs.
+  const std::multiset<std::string> versions{caller_.log().wait_for(0).tls_version,
+                                            caller_.log().wait_for(1).tls_version};
+  EXPECT_EQ(versions, (std::multiset<std::string>{"", "TLSv1.3"}));
 }
 
 TEST_F(CalledChainsTest, BothSidesOfAConnectionMaySpeakTls) {
