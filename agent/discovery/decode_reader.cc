@@ -20,7 +20,7 @@ constexpr std::size_t kMaxNote = 500;
 constexpr std::size_t kMaxWarnings = 64;
 
 // The library writes to standard error what the reason of a rejection says anyway.
-[[maybe_unused]] const pb::LogHandler* const kLibraryIsQuiet = pb::SetLogHandler(nullptr);
+[[maybe_unused]] pb::LogHandler* const kLibraryIsQuiet = pb::SetLogHandler(nullptr);
 
 }  // namespace
 

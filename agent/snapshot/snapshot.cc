@@ -65,10 +65,10 @@ ListenerIndex::ListenerIndex(const std::vector<ListenerPtr>& listeners) {
   for (Destinations* known : {&outbound_, &inbound_}) {
     for (auto& [port, candidates] : known->by_port) {
       // Of equal destinations the first listener counts, as in by_address.
-      std::stable_sort(
-          candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
-            return a.prefix.length > b.prefix.length;
-          });
+      std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+        return a.prefix.length != b.prefix.length ? a.prefix.length > b.prefix.length
+                                                  : a.listener < b.listener;
+      });
     }
   }
 }

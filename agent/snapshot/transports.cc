@@ -114,7 +114,7 @@ Transports::Transports(const std::vector<Secret>& secrets, const Snapshot* previ
     }
     if (old) secrets_.push_back(std::move(old));
   }
-  std::stable_sort(secrets_.begin(), secrets_.end(), by_name);
+  std::sort(secrets_.begin(), secrets_.end(), by_name);
   if (previous == nullptr) return;
   for (const TlsPartPtr& part : previous->tls_parts)
     pairs_.emplace(Pair{part->material->presented.get(), part->material->trusted.get()},
