@@ -4,19 +4,25 @@
 
 namespace mooring::snapshot {
 
+namespace {
+
+// Of the sums below: a token that is a rounding error away is there.
+constexpr double kRounding = 1e-6;
+
+}  // namespace
+
 RateLimit::RateLimit(const TokenBucket& bucket) noexcept
-    : max_tokens_(bucket.max_tokens),
-      tokens_per_ms_(static_cast<double>(bucket.tokens_per_fill) /
-                     static_cast<double>(bucket.fill_interval.count())),
-      empty_at_ms_(-max_tokens_ / tokens_per_ms_) {}
+    : token_ms_(static_cast<double>(bucket.fill_interval.count()) /
+                static_cast<double>(bucket.tokens_per_fill)),
+      bucket_ms_(static_cast<double>(bucket.max_tokens) * token_ms_),
+      empty_at_ms_(-bucket_ms_) {}
 
 bool RateLimit::take(std::uint64_t now_ms) noexcept {
   const auto now = static_cast<double>(now_ms);
   double before = empty_at_ms_.load(std::memory_order_relaxed);
   for (;;) {
-    const double tokens = std::min(max_tokens_, (now - before) * tokens_per_ms_);
-    if (tokens < 1) return false;
-    const double after = now - (tokens - 1) / tokens_per_ms_;
+    const double after = std::max(before, now - bucket_ms_) + token_ms_;
+    if (after > now + token_ms_ * kRounding + kRounding) return false;
     if (empty_at_ms_.compare_exchange_weak(before, after, std::memory_order_relaxed)) return true;
   }
 }

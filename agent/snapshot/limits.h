@@ -19,8 +19,8 @@ class RateLimit {
   [[nodiscard]] bool take(std::uint64_t now_ms) noexcept;
 
  private:
-  double max_tokens_;
-  double tokens_per_ms_;
+  double token_ms_;   // in which the bucket gets one
+  double bucket_ms_;  // in which it gets full
   /// When the bucket was empty, had it only been filled since. All of its state.
   std::atomic<double> empty_at_ms_;
 };

@@ -27,6 +27,20 @@ TEST(RateLimit, BeginsFullAndIsRefilledSteadily) {
   EXPECT_EQ(taken(limit, 1'000'000), 5) << "never more than it holds";
 }
 
+TEST(RateLimit, HasAllItsTokensWhateverTheyTakeToCome) {
+  for (const std::uint32_t tokens : {1U, 2U, 3U, 7U, 1000U}) {
+    for (const int interval : {1, 7, 1000, 3'600'000}) {
+      RateLimit limit(
+          {.max_tokens = tokens, .tokens_per_fill = 3, .fill_interval = Milliseconds(interval)});
+      constexpr std::uint64_t kUptime = 123'456'789;
+      std::uint32_t got = 0;
+      while (got <= tokens && limit.take(kUptime))
+        ++got;
+      EXPECT_EQ(got, tokens) << interval;
+    }
+  }
+}
+
 TEST(RateLimit, IsOneForAllThreads) {
   RateLimit limit({.max_tokens = 1000, .tokens_per_fill = 1, .fill_interval = Milliseconds(1)});
   std::atomic<int> sum{0};
