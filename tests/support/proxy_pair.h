@@ -2,6 +2,7 @@
 // second over loopback, as two hosts' agents do. The application's two ends are blocking sockets.
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <csignal>
 #include <memory>
@@ -64,6 +65,18 @@ class Log final : public observe::AccessLog {
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, std::chrono::seconds(10), [&] { return records_.size() > index; });
     return records_.size() > index ? records_[index] : observe::AccessRecord{};
+  }
+  /// The first that ended so; the order of several connections' ends is not a test's to know.
+  observe::AccessRecord wait_for(observe::CloseReason reason) {
+    std::unique_lock lock(mutex_);
+    auto found = records_.end();
+    changed_.wait_for(lock, std::chrono::seconds(10), [&] {
+      found = std::find_if(records_.begin(), records_.end(), [&](const auto& record) {
+        return record.reason == reason;
+      });
+      return found != records_.end();
+    });
+    return found != records_.end() ? *found : observe::AccessRecord{};
   }
 
  private:
