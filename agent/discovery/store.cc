@@ -193,6 +193,8 @@ void Store::follow_names() {
   });
   for (const ResourceKind kind : {ResourceKind::endpoints, ResourceKind::secret}) {
     auto& names = wanted[static_cast<std::size_t>(kind)];
+    if (names == wanted_[static_cast<std::size_t>(kind)]) continue;
+    ++names_revision_;
     for (const std::string& name : wanted_[static_cast<std::size_t>(kind)]) {
       if (names.contains(name)) continue;
       rejected_.erase({kind, name});

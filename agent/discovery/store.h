@@ -90,6 +90,8 @@ class Store {
   [[nodiscard]] const std::set<std::string>& wanted(ResourceKind kind) const noexcept {
     return wanted_[static_cast<std::size_t>(kind)];
   }
+  /// Is another one when wanted() is, of either kind.
+  [[nodiscard]] std::uint64_t names_revision() const noexcept { return names_revision_; }
   /// All clusters have their endpoints and secrets.
   [[nodiscard]] bool clusters_are_warm() const;
   /// Of what is served and of what waits; for people, the first hundred.
@@ -147,6 +149,7 @@ class Store {
   std::array<std::set<std::string>, kResourceKinds.size()> wanted_;
   bool are_names_stale_ = false;
   std::uint64_t revision_ = 0;
+  std::uint64_t names_revision_ = 0;
   Changes changes_;
 
   snapshot::Resources resources_;

@@ -139,6 +139,10 @@ Milliseconds XdsClient::backoff(Milliseconds base, Milliseconds cap) {
 void XdsClient::tick() {
   if (store_.is_waiting()) {
     store_.tick(loop_.now_ms());
+    if (session_ && store_.names_revision() != wanted_revision_) {
+      want_names();
+      send_requests();
+    }
     notify_soon();
   }
   if (state_.phase == XdsPhase::refused) {
@@ -246,6 +250,9 @@ void XdsClient::fail_bootstrap(BootstrapFailure failure) {
 // A stream that is there for the same node goes on.
 void XdsClient::adopt(Bootstrap bootstrap) {
   failed_planes_ = 0;
+  // A token that was renewed makes no other bootstrap.
+  for (http::Header& header : bootstrap.metadata)
+    if (header.value == bootstrap_token_) header.value.clear();
   NodeInfo node{bootstrap.node_id, bootstrap.node_cluster, bootstrap.node_metadata};
   const bool is_same = bootstrap_ && *bootstrap_ == bootstrap && channel_;
   is_identity_new_ = false;

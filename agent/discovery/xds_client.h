@@ -144,6 +144,7 @@ class XdsClient final : public GrpcHandler {
   [[nodiscard]] std::vector<http::Header> call_metadata();
 
   void send_requests();
+  void want_names();
   void ask_listeners_if_warm();
   void take_response(DeltaResponse response);
   void refuse(const Refusal& refusal);
@@ -180,13 +181,14 @@ class XdsClient final : public GrpcHandler {
   bool is_waiting_for_warmth_ = false;
   std::uint64_t apart_since_ms_ = 0;  // without a connection; 0: connected, or nobody wants one
   std::uint64_t live_since_ms_ = 0;
-  std::uint64_t saved_ms_ = 0;        // 0: not yet
-  std::uint64_t saved_revision_ = 0;  // of the store
+  std::uint64_t wanted_revision_ = 0;  // of the store's names, that session_ has asked for
+  std::uint64_t saved_ms_ = 0;         // 0: not yet
+  std::uint64_t saved_revision_ = 0;   // of the store
   std::size_t saved_bytes_ = 0;
   bool is_save_due_ = false;
 
-  std::optional<Bootstrap> bootstrap_;
-  std::string bootstrap_token_;  // that bootstrap_ was asked with
+  std::optional<Bootstrap> bootstrap_;  // metadata with an empty value has the token in its place
+  std::string bootstrap_token_;         // that the last one was asked with
   NodeInfo node_;
   std::unique_ptr<net::HttpFetch> fetch_;
   std::unique_ptr<net::HttpFetch> retired_fetch_;  // whose callback may still run

@@ -32,7 +32,7 @@ std::vector<http::Header> XdsClient::call_metadata() {
     log::warn("{}", describe(refreshed.error()));
   std::vector<http::Header> headers = bootstrap_->metadata;
   for (http::Header& header : headers)
-    if (header.value == bootstrap_token_) header.value = token_.token();
+    if (header.value.empty()) header.value = token_.token();
   if (bootstrap_->reads_token_file) headers.push_back({"authorization", token_.token()});
   return headers;
 }
@@ -45,10 +45,15 @@ void XdsClient::on_open() {
   session_.emplace([this](ResourceKind kind) { return store_.versions(kind); });
   session_->start();
   // What is known from before is asked for at once, with its versions.
-  for (const ResourceKind kind : {ResourceKind::endpoints, ResourceKind::secret})
-    session_->want(kind, store_.wanted(kind));
+  want_names();
   if (!store_.resources().clusters.empty() && store_.clusters_are_warm()) session_->ask_listeners();
   send_requests();
+}
+
+void XdsClient::want_names() {
+  wanted_revision_ = store_.names_revision();
+  for (const ResourceKind kind : {ResourceKind::endpoints, ResourceKind::secret})
+    session_->want(kind, store_.wanted(kind));
 }
 
 void XdsClient::send_requests() {
@@ -92,8 +97,8 @@ void XdsClient::take_response(DeltaResponse response) {
       ++state_.rejections;
       log::warn("control plane: refused in part: {}", describe_rejected(rejected));
     }
-    for (const ResourceKind named : {ResourceKind::endpoints, ResourceKind::secret})
-      session_->want(named, store_.wanted(named));
+    // All names are looked at only when there are others: not for an update of one endpoint.
+    if (store_.names_revision() != wanted_revision_) want_names();
     session_->answer(*kind, nonce, rejected);
     if (*kind == ResourceKind::listener && !std::exchange(state_.has_listeners, true)) {
       state_.last_good.reset();

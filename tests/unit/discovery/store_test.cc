@@ -157,7 +157,9 @@ TEST_F(StoreTest, FollowsTheNamesThatClustersAndListenersHave) {
   EXPECT_THAT(store.wanted(Kind::secret), ElementsAre("id"));
   EXPECT_THAT(send(Kind::listener, {{"l", "cluster=c secret=id secret=trust"}}), IsEmpty());
   EXPECT_THAT(store.wanted(Kind::secret), ElementsAre("id", "trust"));
+  const std::uint64_t revision = store.names_revision();
   EXPECT_THAT(send(Kind::cluster, {}, {"c"}), IsEmpty());
+  EXPECT_NE(store.names_revision(), revision);
   EXPECT_THAT(store.wanted(Kind::endpoints), ElementsAre("x"));
   EXPECT_THAT(store.wanted(Kind::secret), ElementsAre("id", "trust"));
 }
@@ -350,12 +352,14 @@ TEST_F(StoreTest, OneEndpointListCostsOne) {
   static_cast<void>(store.take_changes());
   const auto* first = store.resources().clusters.data();
   const auto* list = store.resources().endpoints.data();
+  const std::uint64_t names = store.names_revision();
   static_cast<void>(send(Kind::endpoints, {{"c500", "v2"}}));
   const Changes changes = store.take_changes();
   EXPECT_THAT(changes.of(Kind::endpoints), ElementsAre("c500"));
   EXPECT_THAT(changes.of(Kind::cluster), IsEmpty());
   EXPECT_EQ(store.resources().clusters.data(), first);  // in their place
   EXPECT_EQ(store.resources().endpoints.data(), list);
+  EXPECT_EQ(store.names_revision(), names);
   static_cast<void>(send(Kind::endpoints, {{"c500", "v2"}}));
   EXPECT_TRUE(store.take_changes().empty());
 }
