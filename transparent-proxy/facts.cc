@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "core/ascii.h"
 #include "core/file.h"
 
 namespace mooring::transparent_proxy {
@@ -24,13 +25,6 @@ constexpr std::uint8_t kTimeWait = 6;
 constexpr std::uint8_t kListen = 10;
 // Of /etc files; sshd_config and resolv.conf are a few kilobytes.
 constexpr std::size_t kMaxFileBytes = std::size_t{1024} * 1024;
-
-std::string lower(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return text;
-}
 
 void each_line(std::string_view text, const std::function<void(std::string_view)>& use) {
   while (!text.empty()) {
@@ -151,7 +145,7 @@ std::vector<std::uint16_t> parse_sshd_ports(std::string_view text) {
     std::string key;
     std::string value;
     if (!(words >> key >> value)) return;
-    key = lower(key);
+    key = lower_ascii(key);
     if (key == "port") {
       if (const auto port = parse_port(value)) found.push_back(*port);
     } else if (key == "listenaddress") {

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
+#include "core/ascii.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "dns/resolvers.h"
@@ -25,13 +26,6 @@ constexpr std::uint32_t kMaxTtl = 3600;
 
 tl::unexpected<Diagnostic> broken(std::string message) {
   return fail(Diagnostic{"/dns", std::move(message), ""});
-}
-
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-  });
-  return text;
 }
 
 Checked<std::vector<IpAddress>> addresses_of(const Json& ips) {
@@ -87,7 +81,7 @@ Checked<dns::Table> parse_mesh_names(std::string_view json) {
       return broken("records: one has no name");
     auto addresses = addresses_of(record.value("ips", Json::array()));
     if (!addresses) return fail(addresses.error());
-    table.addresses[lower(record["name"].get<std::string>())] = std::move(*addresses);
+    table.addresses[lower_ascii(record["name"].get<std::string>())] = std::move(*addresses);
   }
   return table;
 }

@@ -2,6 +2,7 @@
 // checks of envoy.config.core.v3.
 #include <cmath>
 
+#include "core/ascii.h"
 #include "discovery/decode_parts.h"
 
 namespace mooring::discovery {
@@ -217,13 +218,6 @@ snapshot::OutlierDetection decode_outlier_detection(Reader& reader, const Detect
 // ---- health checks
 
 namespace {
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 std::string decode_hex(Reader& reader, std::string_view text) {
   std::string out;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/ascii.h"
+
 namespace mooring::dns {
 
 namespace {
@@ -32,10 +34,6 @@ void put(std::vector<std::byte>& out, std::uint16_t number) {
   out.push_back(static_cast<std::byte>(number & 0xffU));
 }
 
-char lower(std::uint8_t c) noexcept {
-  return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-}
-
 // The position behind the name.
 Result<std::size_t> read_name(Bytes message, std::size_t at, std::string& name) {
   const std::size_t begin = at;
@@ -50,7 +48,7 @@ Result<std::size_t> read_name(Bytes message, std::size_t at, std::string& name) 
     for (const std::byte c : message.subspan(at, size)) {
       // Inside a label it would make another name of it.
       if (c == std::byte{'.'}) return fail(Errc::bad_input, "dns name");
-      name.push_back(lower(std::to_integer<std::uint8_t>(c)));
+      name.push_back(lower_ascii(std::to_integer<char>(c)));
     }
     at += size;
   }

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "core/ascii.h"
+
 namespace mooring::http {
 
 namespace {
@@ -19,12 +21,6 @@ tl::unexpected<Error> refuse(int status, const char* place) {
 
 std::string_view to_text(Bytes bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-std::string to_lower_case(std::string text) {
-  for (char& c : text)
-    c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return text;
 }
 
 bool is_forbidden_control(char c) {
@@ -146,7 +142,7 @@ class H1Codec::Parser {
 
   int on_field_end() {
     if (in_head_)
-      request_.headers.push_back({to_lower_case(field_), value_});  // trailers are not ours
+      request_.headers.push_back({lower_ascii(field_), value_});  // trailers are not ours
     field_.clear();
     value_.clear();
     return 0;

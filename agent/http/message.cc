@@ -7,6 +7,8 @@
 #include <iterator>
 #include <utility>
 
+#include "core/ascii.h"
+
 namespace mooring::http {
 
 const std::string* find_header(const std::vector<Header>& headers,
@@ -18,13 +20,6 @@ const std::string* find_header(const std::vector<Header>& headers,
 }
 
 namespace {
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 std::optional<std::string> decode_percent(std::string_view text) {
   std::string out;

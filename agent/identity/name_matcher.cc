@@ -2,17 +2,16 @@
 
 #include <algorithm>
 
+#include "core/ascii.h"
+
 namespace mooring::identity {
 
 namespace {
 
-char lower(char c) noexcept {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
 bool equal_without_case(std::string_view a, std::string_view b) noexcept {
-  return std::equal(
-      a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
+    return lower_ascii(x) == lower_ascii(y);
+  });
 }
 
 std::string_view after_first_label(std::string_view name) noexcept {

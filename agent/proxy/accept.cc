@@ -1,5 +1,6 @@
 // The gather and decide phases of a connection: what was meant, which listener, filter chain and
 // cluster serve it, and with which protocol the downstream speaks.
+#include "core/ascii.h"
 #include "http/first_bytes.h"
 #include "net/socket.h"
 #include "policy/choose_cluster.h"
@@ -8,17 +9,6 @@
 namespace mooring::proxy {
 
 using observe::CloseReason;
-
-namespace {
-
-std::string lower_case(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return text;
-}
-
-}  // namespace
 
 void Conn::begin(UniqueFd fd, SocketKind kind, const std::string& bound) {
   start_ = worker_.clock().wall();
@@ -190,7 +180,7 @@ tls::FirstBytes Conn::inspect_tls(Bytes bytes) {
   if (hello.kind != tls::FirstBytes::client_hello) return hello.kind;
   first_facts_ = std::make_unique<FirstFacts>();
   first_facts_->is_tls = true;
-  first_facts_->server_name = lower_case(hello.sni);
+  first_facts_->server_name = lower_ascii(hello.sni);
   first_facts_->application_protocols = std::move(hello.alpn);
   return hello.kind;
 }

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <re2/re2.h>
 
-#include <algorithm>
+#include "core/ascii.h"
 
 namespace mooring::snapshot {
 
@@ -11,17 +11,6 @@ namespace {
 
 // Of one compiled pattern and what it remembers while it runs.
 constexpr std::int64_t kMaxRegexBytes = std::int64_t{1} << 20U;
-
-char lower(char c) noexcept {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::transform(
-      result.begin(), result.end(), result.begin(), [](char c) noexcept { return lower(c); });
-  return result;
-}
 
 RE2::Options options() {
   RE2::Options options(RE2::Quiet);
@@ -79,7 +68,7 @@ bool matches(const StringMatcher& matcher, std::string_view text, const Regexes*
   if (matcher.kind == StringMatcher::Kind::safe_regex)
     return regexes != nullptr && regexes->matches(matcher.text, text);
   if (!matcher.ignore_case) return matches_text(matcher.kind, matcher.text, text);
-  return matches_text(matcher.kind, lower(matcher.text), lower(text));
+  return matches_text(matcher.kind, lower_ascii(matcher.text), lower_ascii(std::string(text)));
 }
 
 }  // namespace mooring::snapshot
