@@ -5,6 +5,7 @@
 #include "app/agent.h"
 #include "app/reload.h"
 #include "core/log.h"
+#include "net/socket.h"
 #include "snapshot/names.h"
 
 namespace mooring::app {
@@ -14,16 +15,14 @@ namespace {
 constexpr Milliseconds kRebindEvery{5000};
 
 bool has_ipv6() {
-  std::array<std::uint8_t, 16> loopback{};
-  loopback.back() = 1;
-  return net::make_listener({IpAddress::v6(loopback), 0}, {}).has_value();
+  return net::make_listener({IpAddress::v6_loopback(), 0}, {}).has_value();
 }
 
 }  // namespace
 
 Checked<void> Agent::join_mesh() {
   // For those who watch the host by Kuma's port.
-  const SocketAddress readiness{IpAddress::v4(0x7f000001), config_.control_plane->readiness_port};
+  const SocketAddress readiness{IpAddress::v4_loopback(), config_.control_plane->readiness_port};
   if (auto fd = admin::listen_tcp(readiness)) {
     server_->add_metrics(std::move(*fd));
   } else {

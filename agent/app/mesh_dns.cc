@@ -4,14 +4,13 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <nlohmann/json.hpp>
 
 #include "core/ascii.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "dns/resolvers.h"
+#include "net/socket.h"
 
 namespace mooring::app {
 
@@ -53,12 +52,6 @@ std::int64_t modified_ns(const std::string& file) {
   struct stat facts{};
   if (::stat(file.c_str(), &facts) != 0) return 0;
   return std::int64_t{facts.st_mtim.tv_sec} * 1'000'000'000 + facts.st_mtim.tv_nsec;
-}
-
-IpAddress loopback_v6() {
-  std::array<std::uint8_t, 16> bytes{};
-  bytes.back() = 1;
-  return IpAddress::v6(bytes);
 }
 
 }  // namespace
@@ -108,7 +101,7 @@ void MeshDns::set_names(dns::Table table) {
 }
 
 void MeshDns::listen() {
-  const auto v4 = server_.listen({IpAddress::v4(0x7f000001), port_});
+  const auto v4 = server_.listen({IpAddress::v4_loopback(), port_});
   if (!v4) {
     problem_ = fmt::format("names are not served: port {}: {}", port_, describe(v4.error()));
     log::error("{}", problem_);
@@ -116,10 +109,9 @@ void MeshDns::listen() {
   }
   is_listening_ = true;
   problem_.clear();
-  const auto v6 = server_.listen({loopback_v6(), port_});
-  const bool lacks_v6 =
-      !v6 && (v6.error().detail == EADDRNOTAVAIL || v6.error().detail == EAFNOSUPPORT);
-  if (!v6 && !lacks_v6) log::warn("names are not served on ::1: {}", describe(v6.error()));
+  const auto v6 = server_.listen({IpAddress::v6_loopback(), port_});
+  if (!v6 && !net::is_lack_of_family(v6.error()))
+    log::warn("names are not served on ::1: {}", describe(v6.error()));
   log::info("{} names of the mesh are served on port {}", names(), port_);
 }
 

@@ -11,15 +11,6 @@ namespace {
 
 using proxy::SocketKind;
 
-IpAddress loopback(bool v4) {
-  return v4 ? IpAddress::v4(0x7f000001)
-            : IpAddress::v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
-}
-
-bool host_lacks_family(const Error& error) {
-  return error.detail == EADDRNOTAVAIL || error.detail == EAFNOSUPPORT;
-}
-
 Diagnostic cannot_listen(const SocketAddress& address, const Error& error) {
   const char* hint = "";
   if (error.detail == EADDRINUSE) hint = "another program has this port";
@@ -56,11 +47,11 @@ Checked<WorkerSockets> open_loopback(std::uint16_t port,
                                      const SocketNeeds& needs) {
   WorkerSockets all;
   for (const bool v4 : {true, false}) {
-    const SocketAddress address{loopback(v4), port};
+    const SocketAddress address{v4 ? IpAddress::v4_loopback() : IpAddress::v6_loopback(), port};
     auto sockets = open_one_address(address, transparent, kind, "", needs);
     if (sockets) {
       append(all, std::move(*sockets));
-    } else if (v4 || !host_lacks_family(sockets.error())) {
+    } else if (v4 || !net::is_lack_of_family(sockets.error())) {
       return fail(cannot_listen(address, sockets.error()));
     }
   }

@@ -82,7 +82,7 @@ bool has_systemd() {
 std::vector<PortUse> ports_of(const config::AgentConfig& config, const app::Dataplane& dataplane) {
   const config::ControlPlane& plane = *config.control_plane;
   const IpAddress any;
-  const IpAddress loopback = IpAddress::v4(0x7f000001);
+  const IpAddress loopback = IpAddress::v4_loopback();
   std::vector<PortUse> uses{{{loopback, plane.readiness_port}, "control_plane.readiness_port"},
                             {{loopback, plane.dns_port}, "control_plane.dns_port"},
                             {{dataplane.address, plane.admin_port}, "control_plane.admin_port"}};

@@ -178,7 +178,7 @@ struct Logging {
 struct Admin {
   std::string socket = "/run/mooring/admin.sock";
   std::optional<SocketAddress> metrics =
-      SocketAddress{IpAddress::v4(0x7f000001), 15090};  // Prometheus; "off": none
+      SocketAddress{IpAddress::v4_loopback(), 15090};  // Prometheus; "off": none
 
   friend bool operator==(const Admin&, const Admin&) = default;
 };

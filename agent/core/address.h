@@ -21,6 +21,10 @@ class IpAddress {
   IpAddress() noexcept = default;  // 0.0.0.0
   static IpAddress v4(std::uint32_t host_order) noexcept;
   static IpAddress v6(const std::array<std::uint8_t, 16>& bytes) noexcept;
+  static IpAddress v4_loopback() noexcept { return v4(0x7f000001); }
+  static IpAddress v6_loopback() noexcept {
+    return v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
+  }
 
   [[nodiscard]] bool is_v4() const noexcept { return v4_; }
   [[nodiscard]] bool is_loopback() const noexcept;

@@ -66,6 +66,10 @@ Result<UniqueFd> make_listener(const SocketAddress& address, const ListenOptions
   return fd;
 }
 
+bool is_lack_of_family(const Error& error) noexcept {
+  return error.detail == EADDRNOTAVAIL || error.detail == EAFNOSUPPORT;
+}
+
 void set_proxy_options(int fd, const Keepalive& keepalive) noexcept {
   set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   const linger reset_on_close{1, 0};

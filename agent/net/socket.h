@@ -27,6 +27,9 @@ struct ListenOptions {
 [[nodiscard]] Result<UniqueFd> make_listener(const SocketAddress& address,
                                              const ListenOptions& options);
 
+/// Was a listener of a loopback address refused because the host does not have that family?
+[[nodiscard]] bool is_lack_of_family(const Error& error) noexcept;
+
 /// What every proxied connection wants, set on a listener so that accepted sockets inherit it: no
 /// delay, keepalive, and a reset when the process dies (SO_LINGER 0).
 void set_proxy_options(int fd, const Keepalive& keepalive) noexcept;
