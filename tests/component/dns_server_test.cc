@@ -4,12 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 
 #include "dns/tcp_exchange.h"
 #include "net/socket.h"
-#include "tests/support/dns_message.h"
+#include "support/dns_message.h"
+#include "support/run_until.h"
 
 namespace mooring::dns {
 
@@ -45,20 +47,8 @@ class DnsServer : public testing::Test {
     resolvers_ = {internet_address_};
   }
 
-  template <class Condition>
-  bool wait_for(Condition is_met, Milliseconds limit = Milliseconds{8000}) {
-    bool is_late = false;
-    Timer late(loop_, [&] {
-      is_late = true;
-      loop_.stop();
-    });
-    Timer look(loop_, [&] {
-      if (is_met()) loop_.stop();
-    });
-    late.start(limit);
-    look.start(Milliseconds{0}, Milliseconds{1});
-    loop_.run();
-    return !is_late;
+  bool wait_for(const std::function<bool()>& holds, Milliseconds limit = Milliseconds{8000}) {
+    return test::run_until(loop_, holds, limit);
   }
 
   std::vector<std::byte> udp(const std::vector<std::byte>& query) {

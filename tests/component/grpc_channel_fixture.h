@@ -11,6 +11,7 @@
 
 #include "discovery/grpc_channel.h"
 #include "support/pki.h"
+#include "support/run_until.h"
 #include "support/server_process.h"
 
 namespace mooring::discovery {
@@ -96,20 +97,7 @@ class GrpcChannelTest : public testing::Test {
     open("/test.Echo/" + method, std::move(metadata));
   }
   /// Runs the loop until it holds; false after 20 s.
-  bool until(const std::function<bool()>& holds) {
-    bool is_late = false;
-    Timer check(loop_, [&] {
-      if (holds()) loop_.stop();
-    });
-    Timer limit(loop_, [&] {
-      is_late = true;
-      loop_.stop();
-    });
-    check.start(Milliseconds(0), Milliseconds(2));
-    limit.start(Milliseconds(20000));
-    loop_.run();
-    return !is_late;
-  }
+  bool until(const std::function<bool()>& holds) { return test::run_until(loop_, holds); }
   /// What the call ends with against a server of that mode.
   http::GrpcStatus end_of(const std::string& mode) {
     const Server server(mode, folder_);

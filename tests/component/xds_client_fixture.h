@@ -15,6 +15,7 @@
 #include "core/address.h"
 #include "discovery/refusing_listener.h"
 #include "discovery/xds_client.h"
+#include "support/run_until.h"
 #include "support/server_process.h"
 
 namespace mooring::discovery {
@@ -188,20 +189,7 @@ class XdsClientTest : public testing::Test, public XdsClient::Owner {
     client_->start();
   }
   /// Runs the loop until it holds; false after 20 s.
-  bool until(const std::function<bool()>& holds) {
-    bool is_late = false;
-    Timer check(loop_, [&] {
-      if (holds()) loop_.stop();
-    });
-    Timer limit(loop_, [&] {
-      is_late = true;
-      loop_.stop();
-    });
-    check.start(Milliseconds(0), Milliseconds(5));
-    limit.start(Milliseconds(20000));
-    loop_.run();
-    return !is_late;
-  }
+  bool until(const std::function<bool()>& holds) { return test::run_until(loop_, holds); }
   void run_for(Milliseconds span) {
     Timer limit(loop_, [&] { loop_.stop(); });
     limit.start(span);

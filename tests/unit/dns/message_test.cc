@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "tests/support/dns_message.h"
+#include "support/dns_message.h"
 
 namespace mooring::dns {
 
