@@ -2,8 +2,8 @@
 // workers; signals and the admin API steer it.
 #pragma once
 
-#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -55,7 +55,7 @@ class Agent {
   // agent_mesh.cc: with a control plane
   [[nodiscard]] Checked<void> join_mesh();
   [[nodiscard]] Redirection redirection() const;
-  void on_mesh_resources();
+  void on_mesh_resources(const discovery::Changes& changes);
   void on_capture_changed();
   void rebind();
 
@@ -90,7 +90,7 @@ class Agent {
   std::unique_ptr<admin::Server> server_;
   std::unique_ptr<ControlPlane> control_plane_;  // null: the configuration says everything
   BoundAddresses bound_;                         // listeners that have their sockets
-  std::map<std::string, std::string> unbound_;   // and those that cannot have theirs: why
+  std::set<std::string> unbound_;                // and those that cannot have theirs
   Timer rebind_;
   std::vector<std::unique_ptr<SignalWatch>> signals_;
   std::unique_ptr<Watchdog> watchdog_;

@@ -33,7 +33,9 @@ Checked<void> Agent::join_mesh() {
       loop_,
       config_,
       *server_,
-      ControlPlane::Effects{[this] { on_mesh_resources(); }, [this] { tell_status(); }});
+      ControlPlane::Effects{
+          [this](const discovery::Changes& changes) { on_mesh_resources(changes); },
+          [this] { tell_status(); }});
   return control_plane_->start(redirection());
 }
 
@@ -56,13 +58,17 @@ void Agent::on_capture_changed() {
   tell_status();
 }
 
-// Listeners accept before anything is captured for them.
-void Agent::on_mesh_resources() {
+// What endpoints and secrets change needs a snapshot and nothing else. Listeners accept before
+// anything is captured for them.
+void Agent::on_mesh_resources(const discovery::Changes& changes) {
   if (is_stopping_) return;
-  names_.set_names(snapshot::host_names(control_plane_->resources()));
+  if (!changes.of(discovery::ResourceKind::cluster).empty())
+    names_.set_names(snapshot::host_names(control_plane_->resources()));
   publish();
-  rebind();
-  apply_capture();
+  if (!changes.of(discovery::ResourceKind::listener).empty()) {
+    rebind();
+    apply_capture();
+  }
   tell_status();
 }
 
@@ -73,7 +79,7 @@ void Agent::rebind() {
     workers_->remove(listener);
     bound_.erase(listener);
   }
-  std::map<std::string, std::string> unbound;
+  std::set<std::string> unbound;
   for (const auto& [listener, address] : change.to_open) {
     auto opened = open_bound({{listener, address}}, {stats_.workers(), keepalive_of(config_)});
     if (opened) {
@@ -81,9 +87,9 @@ void Agent::rebind() {
       bound_[listener] = address;
       continue;
     }
-    const std::string why = describe(opened.error());
-    if (!unbound_.contains(listener)) log::error("listener {}: {}", listener, why);
-    unbound[listener] = why;
+    if (!unbound_.contains(listener))
+      log::error("listener {}: {}", listener, describe(opened.error()));
+    unbound.insert(listener);
   }
   unbound_ = std::move(unbound);
   if (!unbound_.empty()) rebind_.start(kRebindEvery);

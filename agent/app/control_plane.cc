@@ -157,9 +157,12 @@ bool ControlPlane::is_live() const noexcept {
 
 void ControlPlane::on_resources(const discovery::Store& store, const discovery::Changes& changes) {
   note_update(changes);
-  for (const auto& [name, listener] : store.system_listeners())
-    serve_system(listener, store.resources());
-  effects_.on_resources();
+  // An admin listener that could not be had is tried again with every update.
+  if (!changes.of(discovery::ResourceKind::listener).empty() || !admin_front_) {
+    for (const auto& [name, listener] : store.system_listeners())
+      serve_system(listener, store.resources());
+  }
+  effects_.on_resources(changes);
 }
 
 void ControlPlane::on_state(const discovery::XdsState&) {
@@ -180,8 +183,8 @@ void ControlPlane::serve_system(const discovery::SystemListener& listener,
 
 void ControlPlane::serve_names(const discovery::SystemListener& listener) {
   const auto body = listener.bodies.find("/dns");
-  if (body == listener.bodies.end() || std::exchange(served_names_, body->second) == body->second)
-    return;
+  if (body == listener.bodies.end() || served_names_ == body->second) return;
+  served_names_ = body->second;
   auto table = parse_mesh_names(body->second);
   if (table) {
     dns_.set_names(std::move(*table));
@@ -193,20 +196,19 @@ void ControlPlane::serve_names(const discovery::SystemListener& listener) {
 void ControlPlane::serve_admin(const discovery::SystemListener& listener,
                                const snapshot::Resources& resources) {
   if (!listener.address || admin_listener_ == listener) return;
-  admin_listener_ = listener;
-  if (admin_address_ != listener.address) {
+  if (!admin_front_ || admin_listener_->address != listener.address) {
     admin_front_.reset();
+    admin_listener_.reset();
     auto fd = admin::listen_tcp(*listener.address);
     if (!fd) {
       log::error("the control plane cannot inspect this host: {}: {}",
                  listener.address->to_string(),
                  describe(fd.error()));
-      admin_listener_.reset();  // tried again with the next update
       return;
     }
-    admin_address_ = listener.address;
     admin_front_ = std::make_unique<admin::TlsFront>(loop_, pool_, server_, std::move(*fd));
   }
+  admin_listener_ = listener;
   auto identity = make_tls_identity(listener, resources, scratch_, clock_);
   if (!identity) {
     log::error("the control plane cannot inspect this host: {}", describe(identity.error()));

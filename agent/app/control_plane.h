@@ -27,8 +27,9 @@ namespace mooring::app {
 class ControlPlane final : private discovery::XdsClient::Owner {
  public:
   struct Effects {
-    std::function<void()> on_resources;  // resources() are others
-    std::function<void()> on_state;      // state() is another
+    /// resources() are others; of which kinds.
+    std::function<void(const discovery::Changes& changes)> on_resources;
+    std::function<void()> on_state;  // state() is another
   };
 
   /// `config` has a [control_plane]. `server` outlives it, and serves the control plane's
@@ -82,11 +83,10 @@ class ControlPlane final : private discovery::XdsClient::Owner {
   std::string problem_;  // why there is no client yet
   std::unique_ptr<discovery::XdsClient> client_;
   MeshDns dns_;
-  std::string served_names_;  // the body that dns_ has
-  std::optional<SocketAddress> admin_address_;
-  std::optional<discovery::SystemListener> admin_listener_;
+  std::string served_names_;                                 // the body that dns_ has
+  std::optional<discovery::SystemListener> admin_listener_;  // that admin_front_ is of
   std::unique_ptr<admin::TlsFront> admin_front_;
-  std::map<discovery::ResourceKind, std::set<std::string>> known_;  // names of the last update
+  std::map<discovery::ResourceKind, std::set<std::string>> known_;  // names that are served
   std::map<discovery::ResourceKind, std::uint64_t> accepted_;       // updates of resources
   std::optional<LastUpdate> last_update_;
   Timer retry_;

@@ -41,32 +41,6 @@ ControlPlaneState::Phase phase_of(XdsPhase phase) {
   return ControlPlaneState::Phase::waiting;
 }
 
-std::set<std::string> names_of(const discovery::Store& store, ResourceKind kind) {
-  const snapshot::Resources& resources = store.resources();
-  std::set<std::string> names;
-  const auto take = [&names](const auto& parts) {
-    for (const auto& part : parts)
-      names.insert(part.name);
-  };
-  switch (kind) {
-    case ResourceKind::cluster:
-      take(resources.clusters);
-      break;
-    case ResourceKind::endpoints:
-      take(resources.endpoints);
-      break;
-    case ResourceKind::secret:
-      take(resources.secrets);
-      break;
-    case ResourceKind::listener:
-      take(resources.listeners);
-      for (const auto& [name, listener] : store.system_listeners())
-        names.insert(name);
-      break;
-  }
-  return names;
-}
-
 bool serves_last_good(const snapshot::Resources& resources, const std::string& listener) {
   const auto found = std::find_if(resources.listeners.begin(),
                                   resources.listeners.end(),
@@ -84,22 +58,23 @@ void ControlPlane::note_update(const discovery::Changes& changes) {
   update.at = clock_.wall();
   for (const ResourceKind kind : discovery::kResourceKinds) {
     if (changes.of(kind).empty()) continue;
-    std::set<std::string> now = names_of(client_->store(), kind);
-    const std::set<std::string>& before = known_[kind];
+    std::set<std::string>& known = known_[kind];
     ResourceChange change;
     change.type = type_name(kind);
     for (const std::string& name : changes.of(kind)) {
-      if (!now.contains(name)) {
-        change.removed.push_back(name);
-      } else if (before.contains(name)) {
-        change.changed.push_back(name);
-      } else {
+      if (!client_->store().serves(kind, name)) {
+        // A cluster that is a unix socket never was among those that are served.
+        if (known.erase(name) != 0) change.removed.push_back(name);
+      } else if (known.insert(name).second) {
         change.added.push_back(name);
+      } else {
+        change.changed.push_back(name);
       }
     }
     accepted_[kind] += changes.of(kind).size();
-    known_[kind] = std::move(now);
-    update.changes.push_back(std::move(change));
+    const bool is_seen =
+        !change.added.empty() || !change.changed.empty() || !change.removed.empty();
+    if (is_seen) update.changes.push_back(std::move(change));
   }
   last_update_ = std::move(update);
 }

@@ -269,22 +269,24 @@ void Store::note_change(ResourceKind kind, const std::string& name) {
   changes_.names[static_cast<std::size_t>(kind)].insert(name);
 }
 
-bool Store::has(const Need& need) const {
-  switch (need.kind) {
+bool Store::serves(ResourceKind kind, const std::string& name) const {
+  switch (kind) {
     case ResourceKind::cluster:
-      return clusters_.find(need.name) != nullptr;
+      return clusters_.find(name) != nullptr;
     case ResourceKind::endpoints:
-      return endpoints_.find(need.name) != nullptr;
+      return endpoints_.find(name) != nullptr;
     case ResourceKind::secret:
-      return secrets_.find(need.name) != nullptr;
+      return secrets_.find(name) != nullptr;
     case ResourceKind::listener:
-      break;  // nothing needs one
+      return listeners_.find(name) != nullptr || system_listeners_.contains(name);
   }
-  return true;
+  return false;
 }
 
 bool Store::has_all(const std::vector<Need>& needs) const {
-  return std::all_of(needs.begin(), needs.end(), [this](const Need& each) { return has(each); });
+  return std::all_of(needs.begin(), needs.end(), [this](const Need& each) {
+    return serves(each.kind, each.name);
+  });
 }
 
 }  // namespace mooring::discovery

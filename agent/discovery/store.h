@@ -80,6 +80,8 @@ class Store {
   [[nodiscard]] const std::map<std::string, SystemListener>& system_listeners() const noexcept {
     return system_listeners_;
   }
+  /// Is it among resources() or system_listeners()?
+  [[nodiscard]] bool serves(ResourceKind kind, const std::string& name) const;
   [[nodiscard]] const std::map<std::string, PipeCluster>& pipe_clusters() const noexcept {
     return pipe_clusters_;
   }
@@ -137,7 +139,6 @@ class Store {
   void serve_resource(Served&& resource);
   void drop_secrets(Entry& entry);
   void note_change(ResourceKind kind, const std::string& name);
-  [[nodiscard]] bool has(const Need& need) const;
   [[nodiscard]] bool has_all(const std::vector<Need>& needs) const;
   [[nodiscard]] bool is_served_whole(ResourceKind kind, const std::string& name) const;
   void for_each_needy(const std::function<void(const Key&, const std::vector<Need>&)>& look) const;

@@ -39,7 +39,8 @@ std::vector<Missing> Store::missing() const {
     for (const Need& need : needs) {
       const Missing found{key.first, key.second, need};
       const bool is_known = std::find(missing.begin(), missing.end(), found) != missing.end();
-      if (missing.size() < kMaxMissing && !has(need) && !is_known) missing.push_back(found);
+      if (missing.size() < kMaxMissing && !serves(need.kind, need.name) && !is_known)
+        missing.push_back(found);
     }
   });
   return missing;
