@@ -53,7 +53,7 @@ class Agent {
   void drain();
 
   // agent_mesh.cc: with a control plane
-  [[nodiscard]] Checked<void> join_mesh();
+  [[nodiscard]] Checked<void> join_mesh(const config::ControlPlane& config);
   [[nodiscard]] Redirection redirection() const;
   void on_mesh_resources(const discovery::Changes& changes);
   void on_capture_changed();

@@ -20,9 +20,9 @@ bool has_ipv6() {
 
 }  // namespace
 
-Checked<void> Agent::join_mesh() {
+Checked<void> Agent::join_mesh(const config::ControlPlane& config) {
   // For those who watch the host by Kuma's port.
-  const SocketAddress readiness{IpAddress::v4_loopback(), config_.control_plane->readiness_port};
+  const SocketAddress readiness{IpAddress::v4_loopback(), config.readiness_port};
   if (auto fd = admin::listen_tcp(readiness)) {
     server_->add_metrics(std::move(*fd));
   } else {
@@ -31,7 +31,8 @@ Checked<void> Agent::join_mesh() {
   }
   control_plane_ = std::make_unique<ControlPlane>(
       loop_,
-      config_,
+      config,
+      config_.services,
       *server_,
       ControlPlane::Effects{
           [this](const discovery::Changes& changes) { on_mesh_resources(changes); },
@@ -49,7 +50,7 @@ Redirection Agent::redirection() const {
   made.ipv6 = kHasIpv6;
   made.inbound_port = config_.capture.inbound_port;
   made.outbound_port = config_.capture.outbound_port;
-  made.dns_port = config_.control_plane->dns_port;
+  if (config_.control_plane) made.dns_port = config_.control_plane->dns_port;
   return made;
 }
 

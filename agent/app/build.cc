@@ -83,7 +83,8 @@ Checked<std::unique_ptr<Agent>> Agent::build(const std::string& config_file,
   if (auto started = agent->capture_->start(settings, agent->names_.names()); !started)
     return fail(started.error());
   if (settings.control_plane) {
-    if (auto joined = agent->join_mesh(); !joined) return fail(joined.error());
+    if (auto joined = agent->join_mesh(*settings.control_plane); !joined)
+      return fail(joined.error());
   }
   return agent;
 }

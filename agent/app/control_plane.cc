@@ -1,5 +1,6 @@
 #include "app/control_plane.h"
 
+#include <cstdlib>
 #include <utility>
 
 #include "admin/listen.h"
@@ -38,16 +39,17 @@ Result<IpAddress> own_address(const config::ControlPlane& config) {
 }  // namespace
 
 ControlPlane::ControlPlane(Loop& loop,
-                           const config::AgentConfig& config,
+                           const config::ControlPlane& config,
+                           const std::vector<config::Service>& services,
                            admin::Server& server,
                            Effects effects)
     : loop_(loop),
-      config_(*config.control_plane),
-      services_(config.services),
+      config_(config),
+      services_(services),
       server_(server),
       effects_(std::move(effects)),
-      dns_(loop, pool_, config.control_plane->dns_port),
-      retry_(loop, [this] { try_to_connect(); }) {}
+      dns_(loop, pool_, config.dns_port),
+      retry_(loop, [this] { connect(); }) {}
 
 ControlPlane::~ControlPlane() = default;
 
@@ -89,7 +91,7 @@ discovery::XdsOptions ControlPlane::options(discovery::BootstrapRequest identity
                                          config_.proxy->credentials};
   }
   options.ca_file = config_.ca_file;
-  options.token_file = config_.token_file;
+  options.token_file = token_file_;
   options.identity = std::move(identity);
   options.persist_secrets = config_.persist_secrets;
   options.store = store_options();
@@ -106,29 +108,31 @@ discovery::XdsOptions ControlPlane::options(discovery::BootstrapRequest identity
 
 Checked<void> ControlPlane::start(const Redirection& redirection) {
   redirection_ = redirection;
-  auto connected = connect();
-  if (connected || config_.dataplane_file.empty()) return {};
-  return connected;
+  const char* credentials = std::getenv("CREDENTIALS_DIRECTORY");  // NOLINT(concurrency-mt-unsafe)
+  auto token_file = discovery::token_path(config_.token_file, credentials);
+  if (!token_file) return fail(token_file.error());
+  token_file_ = std::move(*token_file);
+  if (!config_.dataplane_file.empty()) {
+    const auto own = dataplane();
+    if (!own) return fail(own.error());
+  }
+  connect();
+  return {};
 }
 
-Checked<void> ControlPlane::connect() {
+void ControlPlane::connect() {
   auto own = identity(redirection_);
   if (!own) {
     const std::string text = describe(own.error());
     if (std::exchange(problem_, text) != text) log::error("{}", text);
     retry_.start(kRetryAddress);
-    return fail(own.error());
+    return;
   }
   problem_.clear();
   discovery::XdsClient::Owner& owner = *this;
   client_ = std::make_unique<discovery::XdsClient>(
       loop_, pool_, scratch_, clock_, options(std::move(*own)), owner);
   client_->start();
-  return {};
-}
-
-void ControlPlane::try_to_connect() {
-  if (!client_) (void)connect();
 }
 
 void ControlPlane::stop() {
@@ -196,7 +200,9 @@ void ControlPlane::serve_names(const discovery::SystemListener& listener) {
 void ControlPlane::serve_admin(const discovery::SystemListener& listener,
                                const snapshot::Resources& resources) {
   if (!listener.address || admin_listener_ == listener) return;
-  if (!admin_front_ || admin_listener_->address != listener.address) {
+  const bool is_there =
+      admin_front_ && admin_listener_ && admin_listener_->address == listener.address;
+  if (!is_there) {
     admin_front_.reset();
     admin_listener_.reset();
     auto fd = admin::listen_tcp(*listener.address);

@@ -32,10 +32,11 @@ class ControlPlane final : private discovery::XdsClient::Owner {
     std::function<void()> on_state;  // state() is another
   };
 
-  /// `config` has a [control_plane]. `server` outlives it, and serves the control plane's
-  /// questions.
+  /// `services` are of this host, for a Dataplane without a file. `server` outlives it, and serves
+  /// the control plane's questions.
   ControlPlane(Loop& loop,
-               const config::AgentConfig& config,
+               const config::ControlPlane& config,
+               const std::vector<config::Service>& services,
                admin::Server& server,
                Effects effects);
   ~ControlPlane();
@@ -43,7 +44,7 @@ class ControlPlane final : private discovery::XdsClient::Owner {
   ControlPlane& operator=(const ControlPlane&) = delete;
 
   /// Last good resources at once, then the control plane's. Fails for a Dataplane file or a
-  /// configuration that it cannot start with.
+  /// token's place that cannot be right.
   [[nodiscard]] Checked<void> start(const Redirection& redirection);
   /// Ends the stream in order, so that the control plane forgets this host.
   void stop();
@@ -63,8 +64,7 @@ class ControlPlane final : private discovery::XdsClient::Owner {
   [[nodiscard]] Checked<Dataplane> dataplane() const;
   [[nodiscard]] Checked<discovery::BootstrapRequest> identity(const Redirection& redirection) const;
   [[nodiscard]] discovery::XdsOptions options(discovery::BootstrapRequest identity) const;
-  [[nodiscard]] Checked<void> connect();
-  void try_to_connect();
+  void connect();
   void note_update(const discovery::Changes& changes);
   void serve_system(const discovery::SystemListener& listener,
                     const snapshot::Resources& resources);
@@ -80,6 +80,7 @@ class ControlPlane final : private discovery::XdsClient::Owner {
   net::StreamPool pool_;
   tls::Scratch scratch_;
   Redirection redirection_;
+  std::string token_file_;
   std::string problem_;  // why there is no client yet
   std::unique_ptr<discovery::XdsClient> client_;
   MeshDns dns_;

@@ -209,7 +209,8 @@ ExitCode capture_on_trial(const Environment& environment,
   const auto limit = environment.capture_try(socket, config, kConfirmWithin);
   if (!limit) return report_helper(environment, socket, limit.error());
   if (limit->count() == 0) {
-    (void)environment.set_rollback(false);
+    if (const auto stopped = environment.set_rollback(false); !stopped)
+      report(environment, stopped.error());
     fmt::print(
         *environment.out, "Capture is on: {}. All of it was confirmed before.\n", summary(config));
     return ExitCode::ok;

@@ -232,7 +232,7 @@ def admin(ip, certificate, key, client_ca, admin_socket, readiness_port=9902, po
     """Listener and clusters by which the control plane asks a proxy: plain text for /ready, mutual TLS for the rest."""
     name = "system_envoy_admin"
     def route(prefix, cluster):
-        return {"match": {"prefix": prefix}, "route": {"cluster": cluster}}
+        return {"match": {"prefix": prefix}, "route": {"cluster": cluster, "prefix_rewrite": prefix}}
     def chain(*routes, **more):
         return {"filters": [_http(name, [{"name": name, "domains": ["*"], "routes": list(routes)}])], **more}
     context = {"tls_certificates": [{"certificate_chain": {"inline_string": certificate}, "private_key": {"inline_string": key}}],

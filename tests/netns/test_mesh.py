@@ -205,6 +205,42 @@ def test_a_permissive_port_takes_both(mesh, mode):
         assert mesh.db.wait_for_access(peer_identity=spiffe("web"))
 
 
+def inspect(host, ip, page, certificate=None):
+    """What the control plane's certificate, or another one, gets from the admin listener of `ip`: (HTTP status or curl's exit code, text)."""
+    folder = host.path("/etc/mooring")
+    command = ["curl", "--silent", "--max-time", "10", "--write-out", "\\n%{http_code}", "--cacert", "/etc/mooring/admin-ca.pem"]
+    if certificate:
+        (folder / "asks.pem").write_text("".join(certificate))
+        command += ["--cert", "/etc/mooring/asks.pem"]
+    done = host.exec(*command, f"https://{ip}:9901{page}", check=False)
+    body, _, status = done.stdout.rpartition("\n")
+    return (int(status), body) if done.returncode == 0 else (done.returncode, body)
+
+
+def test_the_control_plane_looks_into_a_host_by_mutual_tls_and_nobody_else_does(mesh):
+    ca, ip = test_control_plane.Ca(), mesh.db.ip
+    mesh.web.path("/etc/mooring/admin-ca.pem").write_text(ca.pem)
+    mesh.plane.set("default.db", [*mesh.server_side(mesh.ALLOW), *resources.admin(ip, *ca.server([ip], names=()), ca.pem, "/run/mooring/admin.sock")])
+    mesh.settle()
+    asks = ca.server([], names=["kuma-cp"])
+    wait_until(lambda: inspect(mesh.web, ip, "/stats", asks)[0] == 200, "the listener is there")
+    dump = inspect(mesh.web, ip, "/config_dump", asks)[1]
+    assert "ListenersConfigDump" in dump and f"self_inbound_dp_{PORT}" in dump and "PRIVATE KEY" not in dump
+    assert '"added_via_api":true' in inspect(mesh.web, ip, "/clusters", asks)[1]
+    for certificate in (None, ca.server([], names=["other"]), test_control_plane.Ca().server([], names=["kuma-cp"])):
+        status, text = inspect(mesh.web, ip, "/config_dump", certificate)
+        assert status not in (200, 0) and text == "", (status, text)
+    mesh.plane.set("default.db", mesh.server_side(mesh.ALLOW))
+
+
+def test_a_token_that_systemd_hands_over_is_found(lab, mesh):
+    other = lab.host("credential")
+    mesh.plane.set("default.credential", mesh.client_side())
+    mesh.join(other, token_file="credential:token")
+    other.start_agent(prefix=("env", "CREDENTIALS_DIRECTORY=/etc/mooring"))
+    assert mesh.status(other)["control_plane"]["state"] == "live"
+
+
 # ---- the control plane is away
 
 
