@@ -50,7 +50,7 @@ const Json& named(const Json& list, const std::string& name) {
 
 // envoy.config.core.v3.DataSource; files of this host are not read because a peer names them.
 std::string data(const Json& source) {
-  const std::string inline_text = text(at(source, "inlineString"));
+  std::string inline_text = text(at(source, "inlineString"));
   if (!inline_text.empty()) return inline_text;
   return decode_base64(text(at(source, "inlineBytes"))).value_or("");
 }
@@ -76,10 +76,11 @@ class Reader {
     const Json& source = at(at(json_, "dynamicResources"), "adsConfig");
     const Json& service = first(at(source, "grpcServices"));
     read_metadata(at(service, "initialMetadata"));
-    if (at(service, "googleGrpc").is_object())
+    if (at(service, "googleGrpc").is_object()) {
       read_google(at(service, "googleGrpc"));
-    else
+    } else {
       read_cluster(text(at(at(service, "envoyGrpc"), "clusterName")));
+    }
     out_.has_health = at(at(json_, "hdsConfig"), "grpcServices").is_array();
     if (problem_.empty() && out_.addresses.empty()) complain("names no address for the stream");
     if (!problem_.empty()) return broken("the control plane's answer " + problem_);
@@ -120,9 +121,10 @@ class Reader {
   void read_cluster(const std::string& name) {
     const Json& resources = at(json_, "staticResources");
     const Json& cluster = named(at(resources, "clusters"), name);
-    for (const Json& locality : at(at(cluster, "loadAssignment"), "endpoints"))
+    for (const Json& locality : at(at(cluster, "loadAssignment"), "endpoints")) {
       for (const Json& endpoint : at(locality, "lbEndpoints"))
         read_endpoint(at(at(at(endpoint, "endpoint"), "address"), "socketAddress"));
+    }
     const Json& tls = at(at(cluster, "transportSocket"), "typedConfig");
     if (!tls.is_object()) return complain("names no address for the stream that is reached by TLS");
     if (!out_.addresses.empty()) out_.server_name = out_.addresses.front().host;

@@ -18,10 +18,11 @@ bool parse_whole(Reader& reader, std::string_view bytes, Message& message) {
 std::string decode_a_cluster(Reader& reader, std::string_view bytes, Decoded& out) {
   cluster_v3::Cluster message;
   if (!parse_whole(reader, bytes, message)) return {};
-  if (pipe_of(message.load_assignment()))
+  if (pipe_of(message.load_assignment())) {
     out.resource = decode_pipe_cluster(reader, message);
-  else
+  } else {
     out.resource = decode_cluster(reader, message, out.secrets);
+  }
   return message.name();
 }
 
@@ -36,10 +37,11 @@ std::string decode_an_assignment(Reader& reader, std::string_view bytes, Decoded
 std::string decode_a_listener(Reader& reader, std::string_view bytes, Decoded& out) {
   listener_v3::Listener message;
   if (!parse_whole(reader, bytes, message)) return {};
-  if (const auto kind = system_kind(message))
+  if (const auto kind = system_kind(message)) {
     out.resource = decode_system_listener(reader, *kind, message, out.secrets);
-  else
+  } else {
     out.resource = decode_listener(reader, message, out.secrets);
+  }
   return message.name();
 }
 
@@ -87,10 +89,11 @@ DecodeResult decode(std::string_view type_url,
   Reader reader(ignored);
   Decoded out;
   std::string inside;
-  if (const auto kind = kind_of(type_url))
+  if (const auto kind = kind_of(type_url)) {
     inside = decode_a(*kind, reader, bytes, out);
-  else
+  } else {
     reader.reject("", "is of a type that this agent does not know");
+  }
   if (reader.ok() && !name.empty() && inside != name)
     reader.reject("name", "is not what the response calls it");
   if (!reader.ok()) {

@@ -98,9 +98,10 @@ std::string of_chain(const snapshot::FilterChain& chain) {
     }
     if (one.shadow) out += fmt::format(", {} shadow rules", one.shadow->rules.size());
   }
-  for (const snapshot::TokenBucket& limit : chain.rate_limits)
+  for (const snapshot::TokenBucket& limit : chain.rate_limits) {
     out += fmt::format(
         ", {} connections per {} ms", limit.tokens_per_fill, limit.fill_interval.count());
+  }
   out += ", to";
   for (const snapshot::WeightedCluster& cluster : chain.clusters)
     out += fmt::format(" {} (weight {})", cluster.name, cluster.weight);
@@ -171,14 +172,15 @@ void add_lines(const PipeCluster& cluster, Lines& out) {
 }
 
 void add_lines(const snapshot::Secret& secret, Lines& out) {
-  if (std::holds_alternative<snapshot::TlsCertificate>(secret.value))
+  if (std::holds_alternative<snapshot::TlsCertificate>(secret.value)) {
     out.emplace_back("a certificate and its key");
-  else if (std::holds_alternative<snapshot::TrustedCa>(secret.value))
+  } else if (std::holds_alternative<snapshot::TrustedCa>(secret.value)) {
     out.emplace_back("trust anchors");
-  else
+  } else {
     for (const auto& [domain, pem] :
          std::get<snapshot::SpiffeBundles>(secret.value).pem_by_trust_domain)
       out.push_back("trust anchors of " + domain);
+  }
 }
 
 void append(std::string& out, std::string_view indent, std::string_view line) {

@@ -146,10 +146,11 @@ void HealthStream::take(HealthSpecifier specifier) {
     const auto same = std::find_if(
         before.begin(), before.end(), [&](const Asked& each) { return each.cluster == cluster; });
     Asked asked{std::move(cluster), nullptr};
-    if (same != before.end() && same->probe)
+    if (same != before.end() && same->probe) {
       asked.probe = std::move(same->probe);
-    else if (asked.cluster.is_probed && is_of_this_host(asked.cluster.probe.address.ip))
+    } else if (asked.cluster.is_probed && is_of_this_host(asked.cluster.probe.address.ip)) {
       asked.probe = std::make_unique<HealthProbe>(loop_, pool_, asked.cluster.probe);
+    }
     asked_.push_back(std::move(asked));
   }
   interval_ = specifier.interval;

@@ -45,10 +45,11 @@ std::vector<Need> needs_of(const SystemListener& listener) {
 std::vector<Need> needs_of(const Decoded& decoded) {
   return std::visit(
       [](const auto& it) {
-        if constexpr (requires { needs_of(it); })
+        if constexpr (requires { needs_of(it); }) {
           return needs_of(it);
-        else
+        } else {
           return std::vector<Need>{};
+        }
       },
       decoded.resource);
 }

@@ -55,9 +55,10 @@ Refusal explain_refusal(const http::GrpcStatus& status) {
             "the control plane still knows this host's stream before this one",
             ""};
   }
-  for (const KnownRefusal& known : kKnownRefusals)
+  for (const KnownRefusal& known : kKnownRefusals) {
     if (status.message.find(known.part) != std::string::npos)
       return {Refusal::Kind::unauthorized, "the control plane refuses: " + words, known.remedy};
+  }
   if (status.message.starts_with(kUnauthorized) || status.code == http::GrpcCode::unauthenticated ||
       status.code == http::GrpcCode::permission_denied) {
     return {Refusal::Kind::unauthorized,

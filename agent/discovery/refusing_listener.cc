@@ -25,12 +25,13 @@ std::optional<snapshot::Listener> make_refusing_listener(std::string_view bytes,
   const bool is_for_all = is_bound && message.use_original_dst().value();
   const auto whole = static_cast<std::uint8_t>(ip->is_v4() ? 32 : 128);
   const auto length = ip->is_unspecified() ? std::uint8_t{0} : whole;
-  if (is_for_all)
+  if (is_for_all) {
     listener.match.push_back({IpPrefix{*ip, 0}, 0});
-  else if (is_bound)
+  } else if (is_bound) {
     listener.bind = SocketAddress{*ip, port};
-  else
+  } else {
     listener.match.push_back({IpPrefix{*ip, length}, port});
+  }
   listener.chains.emplace_back().not_served = std::move(reason);
   return listener;
 }

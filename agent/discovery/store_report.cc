@@ -48,6 +48,7 @@ std::vector<Missing> Store::missing() const {
 
 std::vector<RejectedResource> Store::rejected() const {
   std::vector<RejectedResource> rejected;
+  rejected.reserve(rejected_.size());
   for (const auto& [key, each] : rejected_)
     rejected.push_back(each);
   return rejected;
@@ -55,10 +56,12 @@ std::vector<RejectedResource> Store::rejected() const {
 
 std::vector<std::pair<Need, Note>> Store::warnings() const {
   std::vector<std::pair<Need, Note>> warnings;
-  for (const ResourceKind kind : kResourceKinds)
-    for (const auto& [name, entry] : entries(kind))
+  for (const ResourceKind kind : kResourceKinds) {
+    for (const auto& [name, entry] : entries(kind)) {
       for (const Note& note : entry.warnings)
         warnings.push_back({{kind, name}, note});
+    }
+  }
   return warnings;
 }
 
@@ -71,9 +74,10 @@ DeltaSession::Versions Store::versions(ResourceKind kind) const {
 
 std::vector<StoredResource> Store::accepted() const {
   std::vector<StoredResource> stored;
-  for (const ResourceKind kind : kResourceKinds)
+  for (const ResourceKind kind : kResourceKinds) {
     for (const auto& [name, entry] : entries(kind))
       stored.push_back({kind, name, entry.version, entry.bytes});
+  }
   return stored;
 }
 
