@@ -98,8 +98,12 @@ void Agent::publish(const snapshot::Resources& resources) {
   for (const snapshot::Rejected& rejected : built.rejected) {
     log::error("{} is not used: {}: {}", rejected.resource, rejected.field, rejected.reason);
   }
-  snapshot_ = std::move(built.snapshot);
   rejected_ = std::move(built.rejected);
+  use(std::move(built.snapshot));
+}
+
+void Agent::use(snapshot::SnapshotPtr snapshot) {
+  snapshot_ = std::move(snapshot);
   workers_->use(snapshot_);
 }
 

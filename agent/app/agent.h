@@ -44,6 +44,7 @@ class Agent {
   [[nodiscard]] snapshot::Resources static_resources(const config::AgentConfig& config) const;
   void publish();
   void publish(const snapshot::Resources& resources);
+  void use(snapshot::SnapshotPtr snapshot);
   void apply_capture();
   void on_inputs_changed();
   void on_serving();

@@ -59,13 +59,19 @@ void Agent::on_capture_changed() {
   tell_status();
 }
 
-// What endpoints and secrets change needs a snapshot and nothing else. Listeners accept before
-// anything is captured for them.
+// Endpoints come and go by far the most often. What they and secrets change needs a snapshot and
+// nothing else. Listeners accept before anything is captured for them.
 void Agent::on_mesh_resources(const discovery::Changes& changes) {
   if (is_stopping_) return;
   if (!changes.of(discovery::ResourceKind::cluster).empty())
     names_.set_names(snapshot::host_names(control_plane_->resources()));
-  publish();
+  if (snapshot_ && changes.only(discovery::ResourceKind::endpoints)) {
+    const auto endpoints =
+        control_plane_->endpoints(changes.of(discovery::ResourceKind::endpoints));
+    use(snapshot::with_endpoints(*snapshot_, endpoints, names_.names()));
+  } else {
+    publish();
+  }
   if (!changes.of(discovery::ResourceKind::listener).empty()) {
     rebind();
     apply_capture();

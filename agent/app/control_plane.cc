@@ -155,6 +155,15 @@ const snapshot::Resources& ControlPlane::resources() const noexcept {
   return client_ ? client_->store().resources() : kNone;
 }
 
+std::vector<snapshot::EndpointsChange> ControlPlane::endpoints(
+    const std::set<std::string>& names) const {
+  std::vector<snapshot::EndpointsChange> changes;
+  changes.reserve(names.size());
+  for (const std::string& name : names)
+    changes.push_back({name, client_ ? client_->store().endpoints(name) : nullptr});
+  return changes;
+}
+
 bool ControlPlane::is_live() const noexcept {
   return client_ && client_->state().phase == discovery::XdsPhase::live;
 }

@@ -20,6 +20,7 @@
 #include "core/loop.h"
 #include "discovery/xds_client.h"
 #include "net/stream.h"
+#include "snapshot/build.h"
 #include "tls/session.h"
 
 namespace mooring::app {
@@ -53,6 +54,9 @@ class ControlPlane final : private discovery::XdsClient::Owner {
 
   /// Empty before anything was received or found on disk.
   [[nodiscard]] const snapshot::Resources& resources() const noexcept;
+  /// Those of these names, as they are now.
+  [[nodiscard]] std::vector<snapshot::EndpointsChange> endpoints(
+      const std::set<std::string>& names) const;
   [[nodiscard]] ControlPlaneState state() const;
   [[nodiscard]] bool is_live() const noexcept;
 

@@ -71,7 +71,7 @@ class Workers {
   // Of the last snapshot: one that has the same names at the same positions has the same tables.
   std::vector<std::shared_ptr<const proxy::StatsTable>> tables_;
   std::shared_ptr<const snapshot::ListenerIndex> listener_index_;
-  std::shared_ptr<const snapshot::NameIndex> cluster_index_;
+  std::shared_ptr<const snapshot::ClusterIndex> cluster_index_;
   std::vector<std::unique_ptr<proxy::WorkerThread>> threads_;
 };
 

@@ -24,6 +24,12 @@ bool Changes::empty() const noexcept {
   return std::all_of(names.begin(), names.end(), [](const auto& each) { return each.empty(); });
 }
 
+bool Changes::only(ResourceKind kind) const noexcept {
+  return !of(kind).empty() && std::all_of(names.begin(), names.end(), [&](const auto& each) {
+    return each.empty() || &each == &of(kind);
+  });
+}
+
 Store::Store(StoreOptions options) : options_(std::move(options)) {}
 
 // ---- what comes

@@ -32,6 +32,7 @@ struct Changes {
     return names[static_cast<std::size_t>(kind)];
   }
   [[nodiscard]] bool empty() const noexcept;
+  [[nodiscard]] bool only(ResourceKind kind) const noexcept;
 };
 
 /// A listener or cluster, and something that it names and that is not there.
@@ -82,6 +83,10 @@ class Store {
   }
   /// Is it among resources() or system_listeners()?
   [[nodiscard]] bool serves(ResourceKind kind, const std::string& name) const;
+  /// Of resources(); null: it is not there.
+  [[nodiscard]] const snapshot::LoadAssignment* endpoints(const std::string& name) const {
+    return endpoints_.find(name);
+  }
   [[nodiscard]] const std::map<std::string, PipeCluster>& pipe_clusters() const noexcept {
     return pipe_clusters_;
   }

@@ -16,6 +16,7 @@ constexpr const char* kOtherNames[] = {"outbound_other", "inbound_other"};
 static_assert(kOutboundOther == 0 && kInboundOther == 1);
 // Deeper than any policy that is written by hand or by a control plane.
 constexpr int kMaxConditionDepth = 32;
+const LoadAssignment kNoEndpoints;
 
 Checked<void> add(Regexes& regexes, const StringMatcher& matcher, const char* field) {
   if (matcher.kind != StringMatcher::Kind::safe_regex) return {};
@@ -102,6 +103,9 @@ class Builder {
     add_clusters();
     add_listeners();
     share_indexes();
+    snapshot_->listeners = SharedVector<ListenerPtr>(std::move(listeners_));
+    snapshot_->clusters = SharedVector<ClusterPtr>(std::move(clusters_));
+    snapshot_->endpoints = SharedVector<EndpointsPtr>(std::move(endpoints_));
     snapshot_->secrets = transports_.secrets();
     snapshot_->tls_parts = std::move(transports_).parts();
     built_.snapshot = std::move(snapshot_);
@@ -130,6 +134,9 @@ class Builder {
   const ResolvedNames& names_;
   Built built_;
   std::shared_ptr<Snapshot> snapshot_;
+  std::vector<ListenerPtr> listeners_;
+  std::vector<ClusterPtr> clusters_;
+  std::vector<EndpointsPtr> endpoints_;  // at the positions of `clusters_`
   Transports transports_;
   std::unordered_map<std::string_view, const LoadAssignment*> assignments_;
 };
@@ -179,11 +186,10 @@ bool has_same_addresses(const EndpointsPart& a, const EndpointsPart& b) {
 }
 
 EndpointsPtr Builder::endpoints(const ClusterPart& cluster) {
-  static const LoadAssignment kNone;
   const LoadAssignment* source = &cluster.endpoints;
   if (cluster.type == Cluster::Type::eds) {
     const auto found = assignments_.find(cluster.endpoints_name);
-    source = found == assignments_.end() ? &kNone : found->second;
+    source = found == assignments_.end() ? &kNoEndpoints : found->second;
   }
   const std::size_t at = previous_ == nullptr ? kNoMatch : previous_->find_cluster(cluster.name);
   const EndpointsPtr old = at == kNoMatch ? nullptr : previous_->endpoints[at];
@@ -199,8 +205,8 @@ void Builder::add_clusters() {
   for (const Cluster& source : resources_.clusters) {
     ClusterPtr part = cluster(source);
     if (!part) continue;
-    snapshot_->endpoints.push_back(endpoints(*part));
-    snapshot_->clusters.push_back(std::move(part));
+    endpoints_.push_back(endpoints(*part));
+    clusters_.push_back(std::move(part));
   }
 }
 
@@ -250,47 +256,59 @@ void Builder::add_listeners() {
     const auto given = std::find_if(resources_.listeners.begin(),
                                     resources_.listeners.end(),
                                     [&](const Listener& source) { return source.name == name; });
-    snapshot_->listeners.push_back(listener(given == resources_.listeners.end() ? none : *given));
+    listeners_.push_back(listener(given == resources_.listeners.end() ? none : *given));
   }
   for (const Listener& source : resources_.listeners) {
     if (source.name != kOtherNames[kOutboundOther] && source.name != kOtherNames[kInboundOther])
-      snapshot_->listeners.push_back(listener(source));
+      listeners_.push_back(listener(source));
   }
 }
 
-bool has_same_index(const std::vector<ListenerPtr>& a, const std::vector<ListenerPtr>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& one, const auto& other) {
-    return one == other || (one->name == other->name && one->direction == other->direction &&
-                            one->match == other->match && one->bind == other->bind);
+bool has_same_index(const Listener& a, const Listener& b) {
+  return a.name == b.name && a.direction == b.direction && a.match == b.match && a.bind == b.bind;
+}
+bool has_same_index(const Cluster& a, const Cluster& b) {
+  return a.name == b.name && a.type == b.type && a.endpoints_name == b.endpoints_name;
+}
+
+template <class Part>
+bool have_same_index(const SharedVector<Part>& a, const std::vector<Part>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
+    return x == y || has_same_index(*x, *y);
   });
 }
 
 void Builder::share_indexes() {
-  if (previous_ != nullptr && has_same_index(previous_->listeners, snapshot_->listeners)) {
-    snapshot_->listener_index = previous_->listener_index;
-  } else {
-    snapshot_->listener_index = std::make_shared<const ListenerIndex>(snapshot_->listeners);
-  }
-  const auto& clusters = snapshot_->clusters;
-  if (previous_ != nullptr &&
-      std::equal(clusters.begin(),
-                 clusters.end(),
-                 previous_->clusters.begin(),
-                 previous_->clusters.end(),
-                 [](const auto& a, const auto& b) { return a->name == b->name; })) {
-    snapshot_->cluster_index = previous_->cluster_index;
-    return;
-  }
-  auto index = std::make_shared<NameIndex>();
-  for (std::size_t i = 0; i < clusters.size(); ++i)
-    index->emplace(clusters[i]->name, i);
-  snapshot_->cluster_index = std::move(index);
+  const bool has_same_listeners =
+      previous_ != nullptr && have_same_index(previous_->listeners, listeners_);
+  snapshot_->listener_index = has_same_listeners
+                                  ? previous_->listener_index
+                                  : std::make_shared<const ListenerIndex>(listeners_);
+  const bool has_same_clusters =
+      previous_ != nullptr && have_same_index(previous_->clusters, clusters_);
+  snapshot_->cluster_index = has_same_clusters ? previous_->cluster_index
+                                               : std::make_shared<const ClusterIndex>(clusters_);
 }
 
 }  // namespace
 
 Built build(const Resources& resources, const Snapshot* previous, const ResolvedNames& names) {
   return Builder(resources, previous, names).build();
+}
+
+SnapshotPtr with_endpoints(const Snapshot& previous,
+                           const std::vector<EndpointsChange>& changes,
+                           const ResolvedNames& names) {
+  auto snapshot = std::make_shared<Snapshot>(previous);
+  ++snapshot->generation;
+  for (const EndpointsChange& change : changes) {
+    const LoadAssignment& now = change.now == nullptr ? kNoEndpoints : *change.now;
+    for (const std::size_t at : previous.cluster_index->find_by_endpoints(change.name)) {
+      if (static_cast<const LoadAssignment&>(*previous.endpoints[at]) == now) continue;
+      snapshot->endpoints.set(at, std::make_shared<const EndpointsPart>(now, names));
+    }
+  }
+  return snapshot;
 }
 
 }  // namespace mooring::snapshot

@@ -29,4 +29,16 @@ struct Built {
                           const Snapshot* previous,
                           const ResolvedNames& names = {});
 
+/// A LoadAssignment resource that is another one; null: it is gone.
+struct EndpointsChange {
+  std::string name;
+  const LoadAssignment* now = nullptr;
+};
+
+/// `previous` but for the endpoints of the clusters that have these resources: costs what they
+/// cost, however large the mesh is. What build() makes of the same resources.
+[[nodiscard]] SnapshotPtr with_endpoints(const Snapshot& previous,
+                                         const std::vector<EndpointsChange>& changes,
+                                         const ResolvedNames& names = {});
+
 }  // namespace mooring::snapshot

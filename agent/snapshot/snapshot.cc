@@ -93,6 +93,27 @@ std::size_t ListenerIndex::find(const std::string& name) const noexcept {
   return found == by_name_.end() ? kNoMatch : found->second;
 }
 
+ClusterIndex::ClusterIndex(const std::vector<ClusterPtr>& clusters) {
+  for (std::size_t i = 0; i < clusters.size(); ++i) {
+    by_name_.emplace(clusters[i]->name, i);
+    if (clusters[i]->type == Cluster::Type::eds)
+      by_endpoints_.emplace(clusters[i]->endpoints_name, i);
+  }
+}
+
+std::size_t ClusterIndex::find(const std::string& name) const noexcept {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? kNoMatch : found->second;
+}
+
+std::vector<std::size_t> ClusterIndex::find_by_endpoints(const std::string& name) const {
+  std::vector<std::size_t> positions;
+  const auto [begin, end] = by_endpoints_.equal_range(name);
+  for (auto found = begin; found != end; ++found)
+    positions.push_back(found->second);
+  return positions;
+}
+
 std::size_t Snapshot::find_outbound(const SocketAddress& destination) const noexcept {
   const std::size_t found = listener_index->find(Direction::outbound, destination);
   return found == kNoMatch ? kOutboundOther : found;
@@ -108,8 +129,7 @@ std::size_t Snapshot::find_listener(const std::string& name) const noexcept {
 }
 
 std::size_t Snapshot::find_cluster(const std::string& name) const noexcept {
-  const auto found = cluster_index->find(name);
-  return found == cluster_index->end() ? kNoMatch : found->second;
+  return cluster_index->find(name);
 }
 
 const EndpointsPart* Snapshot::find_endpoints(const std::string& cluster) const noexcept {

@@ -15,6 +15,7 @@
 #include "snapshot/names.h"
 #include "snapshot/regexes.h"
 #include "snapshot/resources.h"
+#include "snapshot/shared_vector.h"
 
 namespace mooring::snapshot {
 
@@ -124,15 +125,26 @@ class ListenerIndex {
 };
 
 /// Likewise, of clusters.
-using NameIndex = std::unordered_map<std::string, std::size_t>;
+class ClusterIndex {
+ public:
+  explicit ClusterIndex(const std::vector<ClusterPtr>& clusters);
+
+  [[nodiscard]] std::size_t find(const std::string& name) const noexcept;
+  /// Those that have this LoadAssignment resource.
+  [[nodiscard]] std::vector<std::size_t> find_by_endpoints(const std::string& name) const;
+
+ private:
+  std::unordered_map<std::string, std::size_t> by_name_;
+  std::unordered_multimap<std::string, std::size_t> by_endpoints_;
+};
 
 struct Snapshot {
   std::uint64_t generation = 0;
-  std::vector<ListenerPtr> listeners;
-  std::vector<ClusterPtr> clusters;
-  std::vector<EndpointsPtr> endpoints;  // at the positions of `clusters`; never null
-  std::vector<SecretPtr> secrets;       // in the order of their names
-  std::vector<TlsPartPtr> tls_parts;    // each once
+  SharedVector<ListenerPtr> listeners;
+  SharedVector<ClusterPtr> clusters;
+  SharedVector<EndpointsPtr> endpoints;  // at the positions of `clusters`; never null
+  std::vector<SecretPtr> secrets;        // in the order of their names
+  std::vector<TlsPartPtr> tls_parts;     // each once
 
   /// The captured listener for an original destination: the longest prefix, an exact port before
   /// any port; kOutboundOther or kInboundOther where none matches.
@@ -150,7 +162,7 @@ struct Snapshot {
 
   // Never null.
   std::shared_ptr<const ListenerIndex> listener_index;
-  std::shared_ptr<const NameIndex> cluster_index;
+  std::shared_ptr<const ClusterIndex> cluster_index;
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 

@@ -48,14 +48,26 @@ void first_build(benchmark::State& state) {
 }
 BENCHMARK(first_build)->RangeMultiplier(10)->Range(10, 10'000)->Unit(benchmark::kMicrosecond);
 
+/// One cluster is another one: everything is looked at.
+void cluster_update(benchmark::State& state) {
+  Resources resources = mesh_of(static_cast<std::size_t>(state.range(0)));
+  SnapshotPtr snapshot = build(resources, nullptr).snapshot;
+  for (auto _ : state) {
+    ++resources.clusters[0].connect_timeout;
+    snapshot = build(resources, snapshot.get()).snapshot;
+  }
+}
+BENCHMARK(cluster_update)->RangeMultiplier(10)->Range(10, 10'000)->Unit(benchmark::kMicrosecond);
+
 /// One endpoint of one service comes or goes.
 void endpoint_update(benchmark::State& state) {
   Resources resources = mesh_of(static_cast<std::size_t>(state.range(0)));
   SnapshotPtr snapshot = build(resources, nullptr).snapshot;
   std::uint32_t number = 1;
   for (auto _ : state) {
-    resources.endpoints[0].localities[0].endpoints[0].address = address_of(++number);
-    snapshot = build(resources, snapshot.get()).snapshot;
+    LoadAssignment& first = resources.endpoints[0];
+    first.localities[0].endpoints[0].address = address_of(++number);
+    snapshot = with_endpoints(*snapshot, {{first.name, &first}});
   }
 }
 BENCHMARK(endpoint_update)->RangeMultiplier(10)->Range(10, 10'000)->Unit(benchmark::kMicrosecond);

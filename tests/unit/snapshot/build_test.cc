@@ -129,6 +129,56 @@ TEST(Snapshot, AnUpdateOfOneEndpointListSharesAllElse) {
   EXPECT_EQ(second->find_endpoints("two")->list.size(), 2U);
 }
 
+TEST(Snapshot, OtherEndpointsAloneMakeWhatABuildOfAllMakes) {
+  Resources resources;
+  for (int i = 0; i < 200; ++i) {
+    Cluster cluster;
+    cluster.name = "cluster-" + std::to_string(i);
+    cluster.type = Cluster::Type::eds;
+    cluster.endpoints_name = i < 2 ? "shared" : cluster.name;
+    resources.clusters.push_back(cluster);
+    if (i > 0) resources.endpoints.push_back(assignment(cluster.endpoints_name, {"10.0.0.1:80"}));
+  }
+  const SnapshotPtr first = build(resources, nullptr).snapshot;
+  LoadAssignment& shared = resources.endpoints[0];
+  shared = assignment("shared", {"10.0.0.2:80", "10.0.0.3:80"});
+  resources.endpoints.erase(resources.endpoints.begin() + 150);  // of cluster-151
+  const LoadAssignment same = resources.endpoints[100];
+  const SnapshotPtr second = with_endpoints(
+      *first,
+      {{"shared", &shared}, {"cluster-151", nullptr}, {same.name, &same}, {"nobody's", &same}});
+  const SnapshotPtr built = build(resources, first.get()).snapshot;
+  EXPECT_EQ(second->generation, built->generation);
+  EXPECT_EQ(second->clusters, first->clusters);
+  EXPECT_EQ(second->cluster_index, first->cluster_index);
+  EXPECT_EQ(second->listeners, first->listeners);
+  ASSERT_EQ(second->endpoints.size(), built->endpoints.size());
+  int changed = 0;
+  for (std::size_t i = 0; i < built->endpoints.size(); ++i) {
+    EXPECT_EQ(static_cast<const LoadAssignment&>(*second->endpoints[i]),
+              static_cast<const LoadAssignment&>(*built->endpoints[i]))
+        << i;
+    if (second->endpoints[i] != first->endpoints[i]) ++changed;
+  }
+  EXPECT_EQ(changed, 3);
+  EXPECT_EQ(second->find_endpoints("cluster-0")->list.size(), 2U);
+  EXPECT_EQ(first->find_endpoints("cluster-0")->list.size(), 1U);
+}
+
+TEST(Snapshot, AClusterThatTakesOtherEndpointsIsFoundByThem) {
+  Resources resources;
+  resources.clusters.resize(1);
+  resources.clusters[0].name = "db";
+  resources.clusters[0].type = Cluster::Type::eds;
+  resources.clusters[0].endpoints_name = "blue";
+  SnapshotPtr snapshot = build(resources, nullptr).snapshot;
+  resources.clusters[0].endpoints_name = "green";
+  snapshot = build(resources, snapshot.get()).snapshot;
+  const LoadAssignment green = assignment("green", {"10.0.0.1:80"});
+  snapshot = with_endpoints(*snapshot, {{"green", &green}});
+  EXPECT_EQ(snapshot->find_endpoints("db")->list.size(), 1U);
+}
+
 TEST(Snapshot, AnEdsClusterWithoutItsAssignmentHasNoEndpoints) {
   Resources resources;
   resources.clusters.resize(1);
