@@ -1,5 +1,7 @@
 // Listener: envoy.config.listener.v3.
 #include <algorithm>
+#include <set>
+#include <tuple>
 
 #include "discovery/decode_parts.h"
 
@@ -10,6 +12,7 @@ namespace {
 constexpr int kMaxChains = 10'000;  // of a zone ingress: one a service
 constexpr int kMaxMatches = 1024;   // of a kind, in a chain
 constexpr int kMaxListenerFilters = 16;
+constexpr std::size_t kMaxLeaves = 100'000;  // combinations of what all chains match
 
 constexpr std::string_view kOriginalDst =
     "envoy.extensions.filters.listener.original_dst.v3.OriginalDst";
@@ -86,6 +89,40 @@ snapshot::FilterChainMatch decode_match(Reader& reader,
   return out;
 }
 
+template <class Values>
+Values or_any(Values values) {
+  if (values.empty()) values.emplace_back();
+  return values;
+}
+
+/// As Envoy, no listener whose chains could not be told apart.
+class ChainMatches {
+ public:
+  void add(Reader& reader, const snapshot::FilterChainMatch& match) {
+    for (const IpPrefix& prefix : or_any(match.prefix_ranges)) {
+      for (const std::string& name : or_any(match.server_names)) {
+        for (const std::string& protocol : or_any(match.application_protocols)) {
+          const bool is_new = known_
+                                  .insert({match.destination_port,
+                                           prefix,
+                                           !match.prefix_ranges.empty(),
+                                           name,
+                                           match.transport_protocol,
+                                           protocol})
+                                  .second;
+          if (!is_new) return reader.reject("filter_chain_match", "is that of another chain, too");
+          if (known_.size() > kMaxLeaves)
+            return reader.reject("filter_chain_match", "has too many combinations");
+        }
+      }
+    }
+  }
+
+ private:
+  using Leaf = std::tuple<std::uint16_t, IpPrefix, bool, std::string, std::string, std::string>;
+  std::set<Leaf> known_;
+};
+
 /// Envoy adds the inspector that a match cannot do without.
 bool needs_tls_inspector(const snapshot::FilterChainMatch& match) {
   return match.transport_protocol == "tls" ||
@@ -161,9 +198,11 @@ snapshot::Listener decode_listener(Reader& reader,
   if (message.filter_chains_size() == 0) reader.reject("filter_chains", "is empty");
   if (!reader.within("filter_chains", message.filter_chains_size(), kMaxChains)) return out;
   const TlsScope scope{out.name, secrets};
+  ChainMatches matches;
   for (int i = 0; i < message.filter_chains_size() && reader.ok(); ++i) {
     const In chain(reader, "filter_chains", i, message.filter_chains(i));
     decode_chain(reader, message.filter_chains(i), scope, out);
+    matches.add(reader, out.chains.back().match);
   }
   out.server_first = is_permissive(out);
   return out;

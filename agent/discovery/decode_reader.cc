@@ -8,6 +8,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "snapshot/regexes.h"
+
 namespace mooring::discovery {
 
 namespace {
@@ -95,6 +97,13 @@ std::string read_text(Reader& reader,
 std::string read_name(Reader& reader, std::string_view field, const std::string& text) {
   if (text.empty()) reader.reject(field, "is empty");
   return read_text(reader, field, text);
+}
+
+std::string read_regex(Reader& reader, std::string_view field, const std::string& text) {
+  snapshot::Regexes regexes;
+  std::string out = read_name(reader, field, text);
+  if (const auto added = regexes.add(out); !added) reader.reject(field, added.error().message);
+  return out;
 }
 
 std::string read_resource_name(Reader& reader, std::string_view field, const std::string& name) {

@@ -133,6 +133,11 @@ inline constexpr std::size_t kMaxPemBytes = 1u << 20;    // 500 certificates of 
                                     const core_v3::DataSource& source,
                                     std::size_t max);
 
+/// RE2 syntax that compiles.
+[[nodiscard]] std::string read_regex(Reader& reader,
+                                     std::string_view field,
+                                     const std::string& text);
+
 /// envoy.type.matcher.v3 and xds.type.matcher.v3 have a StringMatcher of the same shape.
 template <class Matcher>
 [[nodiscard]] snapshot::StringMatcher read_matcher(Reader& reader,
@@ -162,7 +167,7 @@ template <class Matcher>
       const In regex(reader, "safe_regex", matcher.safe_regex());
       out.kind = Kind::safe_regex;
       out.ignore_case = false;  // Envoy: no effect
-      out.text = read_name(reader, "regex", matcher.safe_regex().regex());
+      out.text = read_regex(reader, "regex", matcher.safe_regex().regex());
       break;
     }
     case Matcher::MATCH_PATTERN_NOT_SET:

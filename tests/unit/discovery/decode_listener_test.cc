@@ -87,6 +87,23 @@ TEST(DecodeListener, LetsAServerSpeakFirstWherePlainBytesAreTaken) {
   EXPECT_THAT(listener.chains[0].match.application_protocols, ElementsAre("kuma"));
 }
 
+TEST(DecodeListener, RejectsChainsThatCannotBeToldApart) {
+  auto message = outbound_listener();
+  add_plain_chain(message);
+  EXPECT_THAT(rejection(message),
+              HasSubstr("filter_chains[1].filter_chain_match: is that of another chain"));
+  auto* match = message.mutable_filter_chains(1)->mutable_filter_chain_match();
+  match->add_server_names("a.example");
+  match->add_server_names("b.example");
+  EXPECT_EQ(taken<Listener>(message).chains.size(), 2u);
+  auto* third = add_plain_chain(message)->mutable_filter_chain_match();
+  third->add_server_names("c.example");
+  third->add_server_names("b.example");
+  EXPECT_THAT(rejection(message), HasSubstr("filter_chains[2].filter_chain_match"));
+  third->set_transport_protocol("tls");
+  EXPECT_EQ(taken<Listener>(message).chains.size(), 3u);
+}
+
 TEST(DecodeListener, AddsTheInspectorThatAMatchNeeds) {
   auto message = outbound_listener();
   EXPECT_FALSE(taken<Listener>(message).tls_inspector);

@@ -200,5 +200,15 @@ TEST(DecodeSecret, TakesACaWithTheNamesThatItMayVouchFor) {
   EXPECT_THAT(rejection(message), HasSubstr("trusted_ca: is missing"));
 }
 
+TEST(DecodeSecret, RejectsAPatternThatDoesNotCompileByName) {
+  tls_v3::Secret message;
+  message.set_name("trust");
+  message.mutable_validation_context()->mutable_trusted_ca()->set_inline_string("CA");
+  auto* san = message.mutable_validation_context()->add_match_typed_subject_alt_names();
+  san->set_san_type(tls_v3::SubjectAltNameMatcher::URI);
+  san->mutable_matcher()->mutable_safe_regex()->set_regex("spiffe://(a");
+  EXPECT_THAT(rejection(message), HasSubstr("safe_regex.regex: "));
+}
+
 }  // namespace
 }  // namespace mooring::discovery
