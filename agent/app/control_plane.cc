@@ -79,6 +79,7 @@ Checked<discovery::BootstrapRequest> ControlPlane::identity(const Redirection& r
   request.readiness_port = config_.readiness_port;
   request.dns_port = config_.dns_port;
   request.ipv6 = redirection.ipv6;
+  request.spire_socket = config_.spire_socket;
   return request;
 }
 

@@ -44,6 +44,23 @@ Json update_json(const std::optional<LastUpdate>& update) {
            })}};
 }
 
+Json server_json(const SecretServer& server, WallTime now) {
+  return {{"cluster", escape_peer_text(server.cluster)},
+          {"path", escape_peer_text(server.path)},
+          {"state", server.is_connected ? "connected" : "waiting"},
+          {"last_error", server.last_error},
+          {"remedy", server.remedy},
+          {"secrets", first_of(server.secrets, [&](const ServedSecret& secret) {
+             const auto age = secret.received_at ? now - *secret.received_at : WallTime::duration{};
+             return Json{
+                 {"name", escape_peer_text(secret.name)},
+                 {"received_at", time_text(secret.received_at)},
+                 {"received_s", std::chrono::duration_cast<std::chrono::seconds>(age).count()},
+                 {"last_error", secret.last_error},
+                 {"remedy", secret.remedy}};
+           })}};
+}
+
 }  // namespace
 
 const char* to_string(ControlPlaneState::Phase phase) noexcept {
@@ -98,6 +115,9 @@ Json control_plane_json(const Report& report) {
                     })},
           {"rejected_count", state.rejected.size()},
           {"beyond_bounds", names_json(state.beyond_bounds)},
+          {"secret_servers",
+           first_of(state.secret_servers,
+                    [&](const SecretServer& server) { return server_json(server, report.now); })},
           {"last_update", update_json(state.last_update)}};
 }
 

@@ -51,6 +51,25 @@ bool serves_last_good(const snapshot::Resources& resources, const std::string& l
   });
 }
 
+std::vector<SecretServer> secret_servers(const discovery::XdsClient& client) {
+  std::vector<SecretServer> servers;
+  for (discovery::SdsServerState& known : client.secret_servers()) {
+    SecretServer& server = servers.emplace_back();
+    server.cluster = std::move(known.cluster);
+    server.path = std::move(known.path);
+    server.is_connected = known.is_connected;
+    server.last_error = std::move(known.problem);
+    server.remedy = std::move(known.remedy);
+    for (discovery::SdsSecretState& secret : known.secrets) {
+      server.secrets.push_back({std::move(secret.name),
+                                secret.received,
+                                std::move(secret.problem),
+                                std::move(secret.remedy)});
+    }
+  }
+  return servers;
+}
+
 }  // namespace
 
 void ControlPlane::note_update(const discovery::Changes& changes) {
@@ -112,7 +131,13 @@ ControlPlaneState ControlPlane::state() const {
                               serves_last_good(resources(), rejected.name)});
   }
   state.last_update = last_update_;
-  state.key_origin = "control plane";
+  state.secret_servers = secret_servers(*client_);
+  const std::vector<snapshot::Secret>& secrets = resources().secrets;
+  const bool is_elsewhere = std::any_of(secrets.begin(), secrets.end(), [](const auto& secret) {
+    return std::holds_alternative<snapshot::TlsCertificate>(secret.value) &&
+           discovery::parse_sds_name(secret.name).has_value();
+  });
+  state.key_origin = is_elsewhere ? "SPIRE agent" : "control plane";
   return state;
 }
 

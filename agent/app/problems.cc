@@ -12,14 +12,34 @@ namespace mooring::app {
 
 namespace {
 
+std::string with_remedy(const std::string& text, const std::string& remedy) {
+  return remedy.empty() ? text : text + " (" + remedy + ")";
+}
+
+void add_secret_server(std::vector<Problem>& list, const SecretServer& server) {
+  const std::string cluster = escape_peer_text(server.cluster);
+  if (!server.last_error.empty()) {
+    list.push_back(
+        {true,
+         fmt::format("secrets of {}: {}", cluster, with_remedy(server.last_error, server.remedy))});
+  }
+  for (const ServedSecret& secret : server.secrets) {
+    if (secret.last_error.empty()) continue;
+    list.push_back({true,
+                    fmt::format("secret {} of {}: the server {}",
+                                escape_peer_text(secret.name),
+                                cluster,
+                                with_remedy(secret.last_error, secret.remedy))});
+  }
+}
+
 void add_control_plane(std::vector<Problem>& list, const ControlPlaneState& state, WallTime now) {
   const bool is_live = state.phase == ControlPlaneState::Phase::live;
   if (!is_live && !state.last_error.empty()) {
-    list.push_back({true,
-                    fmt::format("control plane {}: {}{}",
-                                state.address,
-                                state.last_error,
-                                state.remedy.empty() ? "" : " (" + state.remedy + ")")});
+    list.push_back(
+        {true,
+         fmt::format(
+             "control plane {}: {}", state.address, with_remedy(state.last_error, state.remedy))});
   }
   if (state.is_from_disk && state.received_at) {
     const auto age = std::chrono::duration_cast<std::chrono::minutes>(now - *state.received_at);
@@ -39,6 +59,8 @@ void add_control_plane(std::vector<Problem>& list, const ControlPlaneState& stat
                                 rejected.has_last_good ? "its last good version is served"
                                                        : "its addresses are refused")});
   }
+  for (const SecretServer& server : state.secret_servers)
+    add_secret_server(list, server);
   for (const std::string& wanted : state.beyond_bounds) {
     list.push_back({false,
                     fmt::format("the control plane wants {} captured, and "

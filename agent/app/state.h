@@ -71,6 +71,24 @@ struct LastUpdate {
   std::vector<ResourceChange> changes;  // only types that changed
 };
 
+/// A secret that another SDS server than the control plane gives.
+struct ServedSecret {
+  std::string name;
+  std::optional<WallTime> received_at;  // of this run
+  std::string last_error;               // a sentence about the server, without its subject
+  std::string remedy;
+};
+
+/// An SDS server beside the control plane: a SPIRE agent.
+struct SecretServer {
+  std::string cluster;
+  std::string path;  // of its unix socket; empty: it is not known
+  bool is_connected = false;
+  std::string last_error;
+  std::string remedy;
+  std::vector<ServedSecret> secrets;
+};
+
 /// What the agent knows about the control plane that it has joined; made anew for each report.
 struct ControlPlaneState {
   enum class Phase : std::uint8_t {
@@ -91,6 +109,7 @@ struct ControlPlaneState {
   std::vector<RejectedResource> rejected;
   std::vector<std::string> beyond_bounds;  // what it wants captured and capture.toml does not allow
   std::optional<LastUpdate> last_update;
+  std::vector<SecretServer> secret_servers;
   std::string key_origin;             // who made the private key: "control plane", "SPIRE agent"
   std::optional<WallTime> renews_at;  // when the next certificate is expected
 };

@@ -211,6 +211,7 @@ struct ControlPlane {
   std::string dataplane_file;        // YAML or JSON; empty: composed from the services
   std::optional<IpAddress> address;  // networking.address; none: the one that the route takes
   std::optional<ControlPlaneProxy> proxy;
+  std::string spire_socket;     // of a SPIRE agent, for a MeshIdentity of it; empty: Kuma's default
   bool persist_secrets = true;  // with the last good resources, in state_dir
   std::string state_dir = "/var/lib/mooring";
   std::uint16_t admin_port = 9901;  // at networking.address: `kumactl inspect` asks there

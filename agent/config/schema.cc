@@ -90,6 +90,10 @@ constexpr std::array kControlPlane{
                                        "route to the control plane takes if not set"),
     option<ProxyUrl, &ControlPlane::proxy>(
         "proxy", "HTTP proxy on the way to the control plane, asked by CONNECT"),
+    option<Path, &ControlPlane::spire_socket>(
+        "spire_socket",
+        "Unix socket of the SPIRE agent, where the mesh takes identities from one; what the "
+        "control plane names if not set"),
     option<Flag, &ControlPlane::persist_secrets>(
         "persist_secrets", "Keep keys with the last good resources, for a start without it"),
     option<Path, &ControlPlane::state_dir>("state_dir", "Where the last good resources are kept"),

@@ -72,6 +72,14 @@ const std::string& name_of(const Decoded& decoded) {
   return std::visit([](const auto& r) -> const std::string& { return r.name; }, decoded.resource);
 }
 
+std::optional<SdsName> parse_sds_name(std::string_view secret) noexcept {
+  if (!secret.starts_with(kSdsSecret)) return std::nullopt;
+  secret.remove_prefix(kSdsSecret.size());
+  const std::size_t slash = secret.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  return SdsName{secret.substr(0, slash), secret.substr(slash + 1)};
+}
+
 std::string describe(const Rejected& rejected) {
   std::string out = rejected.name;
   for (const std::string& part : {rejected.field, rejected.reason}) {

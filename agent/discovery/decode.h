@@ -26,8 +26,15 @@ inline constexpr std::size_t kMaxResourceBytes = 8u << 20;
 /// "inline:LISTENER/filter_chains[1].transport_socket/certificate".
 inline constexpr std::string_view kInlineSecret = "inline:";
 /// Secrets of another SDS server than the control plane, such as a SPIRE agent:
-/// "sds:CLUSTER/NAME", where CLUSTER is a PipeCluster.
+/// "sds:CLUSTER/NAME", where CLUSTER is a PipeCluster and has no "/".
 inline constexpr std::string_view kSdsSecret = "sds:";
+
+struct SdsName {
+  std::string_view cluster;
+  std::string_view name;
+};
+/// None: the secret is not one of another server. Views into `secret`.
+[[nodiscard]] std::optional<SdsName> parse_sds_name(std::string_view secret) noexcept;
 
 /// A listener of the control plane's own: HTTP, but not an application's. Recognised by a name that
 /// is reserved and by its shape.

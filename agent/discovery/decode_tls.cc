@@ -34,6 +34,7 @@ std::string decode_sds(Reader& reader,
       const In grpc(reader, "envoy_grpc", api.grpc_services(0).envoy_grpc());
       const std::string cluster = read_resource_name(
           reader, "cluster_name", api.grpc_services(0).envoy_grpc().cluster_name());
+      if (cluster.find('/') != std::string::npos) reader.reject("cluster_name", "has a /");
       return std::string(kSdsSecret) + cluster + "/" + name;
     }
     case core_v3::ConfigSource::CONFIG_SOURCE_SPECIFIER_NOT_SET:

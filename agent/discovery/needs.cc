@@ -8,8 +8,7 @@ namespace {
 
 void add_needs(const snapshot::TlsContext& tls, std::vector<Need>& needs) {
   for (const std::string* name : {&tls.certificate, &tls.validation}) {
-    if (name->empty() || name->starts_with(kInlineSecret) || name->starts_with(kSdsSecret))
-      continue;
+    if (name->empty() || name->starts_with(kInlineSecret)) continue;
     needs.push_back({ResourceKind::secret, *name});
   }
 }

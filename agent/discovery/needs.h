@@ -19,7 +19,7 @@ struct Need {
 };
 
 /// Its endpoints (of an EDS cluster) and the secrets of its TLS contexts, each once or more.
-/// Secrets that a resource brings itself, or that another server gives, are not among them.
+/// Secrets that a resource brings itself are not among them.
 [[nodiscard]] std::vector<Need> needs_of(const snapshot::Cluster& cluster);
 /// Its clusters and the secrets of its chains.
 [[nodiscard]] std::vector<Need> needs_of(const snapshot::Listener& listener);

@@ -48,7 +48,7 @@ std::vector<RejectedResource> Store::apply(ResourceKind kind,
       if (is_resource_name(resource.name)) reject(rejected.back(), resource.bytes);
       continue;
     }
-    auto decoded = options_.decode(kind, resource.name, resource.bytes);
+    auto decoded = decode(kind, resource);
     if (decoded) {
       accept(kind, std::move(resource), std::move(*decoded), now_ms);
       continue;
@@ -80,6 +80,16 @@ std::vector<RejectedResource> Store::load(std::vector<StoredResource> stored) {
     }
   }
   return rejected;
+}
+
+// A secret of another server has a longer name here than there.
+DecodeResult Store::decode(ResourceKind kind, const DeltaResource& resource) const {
+  const auto elsewhere = parse_sds_name(resource.name);
+  if (kind != ResourceKind::secret || !elsewhere)
+    return options_.decode(kind, resource.name, resource.bytes);
+  auto decoded = options_.decode(kind, elsewhere->name, resource.bytes);
+  if (decoded) std::get<snapshot::Secret>(decoded->resource).name = resource.name;
+  return decoded;
 }
 
 std::optional<std::string> Store::fault_of(ResourceKind kind, const DeltaResource& resource) const {

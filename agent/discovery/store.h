@@ -109,6 +109,7 @@ class Store {
   [[nodiscard]] std::vector<std::pair<Need, Note>> warnings() const;
 
   [[nodiscard]] DeltaSession::Versions versions(ResourceKind kind) const;
+  /// Without the secrets of other servers than the control plane: they are theirs to keep.
   [[nodiscard]] std::vector<StoredResource> accepted() const;
   /// Is another one when accepted() is.
   [[nodiscard]] std::uint64_t revision() const noexcept { return revision_; }
@@ -132,6 +133,7 @@ class Store {
   [[nodiscard]] const Entries& entries(ResourceKind kind) const noexcept {
     return entries_[static_cast<std::size_t>(kind)];
   }
+  [[nodiscard]] DecodeResult decode(ResourceKind kind, const DeltaResource& resource) const;
   [[nodiscard]] std::optional<std::string> fault_of(ResourceKind kind,
                                                     const DeltaResource& resource) const;
   void accept(ResourceKind kind, DeltaResource&& resource, Decoded decoded, std::uint64_t now_ms);

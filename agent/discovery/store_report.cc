@@ -75,8 +75,10 @@ DeltaSession::Versions Store::versions(ResourceKind kind) const {
 std::vector<StoredResource> Store::accepted() const {
   std::vector<StoredResource> stored;
   for (const ResourceKind kind : kResourceKinds) {
-    for (const auto& [name, entry] : entries(kind))
+    for (const auto& [name, entry] : entries(kind)) {
+      if (kind == ResourceKind::secret && parse_sds_name(name)) continue;
       stored.push_back({kind, name, entry.version, entry.bytes});
+    }
   }
   return stored;
 }

@@ -52,6 +52,12 @@ XdsClient::XdsClient(Loop& loop,
       token_(options_.token_file),
       random_(std::random_device{}()),
       health_(loop, pool),
+      sds_(loop,
+           pool,
+           scratch,
+           clock,
+           options_.times.sds,
+           [this](DeltaResponse response) { return take_secret(std::move(response)); }),
       retry_(loop, [this] { act(); }),
       first_answer_(loop, [this] { answer_is_late(); }),
       warm_clusters_(loop,
@@ -95,6 +101,7 @@ void XdsClient::stop() {
     timer->stop();
   fetch_.reset();
   health_.stop();
+  sds_.stop();
   channel_.reset();
   next_ = Next::nothing;
   apart_since_ms_ = 0;
@@ -137,6 +144,7 @@ Milliseconds XdsClient::backoff(Milliseconds base, Milliseconds cap) {
 }
 
 void XdsClient::tick() {
+  sds_.tick();
   if (store_.is_waiting()) {
     store_.tick(loop_.now_ms());
     if (session_ && store_.names_revision() != wanted_revision_) {
@@ -317,6 +325,7 @@ void XdsClient::notify_soon() {
 
 void XdsClient::notify() {
   retired_fetch_.reset();
+  sds_.follow(store_, {.id = state_.node_id, .cluster = {}, .metadata = {}});
   const Changes changes = store_.take_changes();
   if (!changes.empty()) owner_.on_resources(store_, changes);
   if (std::exchange(is_state_new_, false)) owner_.on_state(state_);

@@ -21,6 +21,7 @@
 #include "discovery/health_stream.h"
 #include "discovery/last_good.h"
 #include "discovery/refusal.h"
+#include "discovery/sds_client.h"
 #include "discovery/store.h"
 #include "net/http_client.h"
 
@@ -41,6 +42,7 @@ struct XdsTimes {
   Milliseconds tick{1000};         // how often files and what waits are looked at
   Milliseconds save_after{1000};   // of the first change
   Milliseconds save_every{10000};  // at most; and a second for each MiB
+  SdsTimes sds{};
 };
 
 struct XdsOptions {
@@ -120,6 +122,8 @@ class XdsClient final : public GrpcHandler {
   [[nodiscard]] const Store& store() const noexcept { return store_; }
   /// What the control plane is told of this host's applications.
   [[nodiscard]] std::vector<HealthStream::Result> health() const { return health_.results(); }
+  /// The servers of secrets beside the control plane.
+  [[nodiscard]] std::vector<SdsServerState> secret_servers() const { return sds_.state(); }
 
  private:
   enum class Next : std::uint8_t { nothing, bootstrap, stream };
@@ -147,6 +151,7 @@ class XdsClient final : public GrpcHandler {
   void want_names();
   void ask_listeners_if_warm();
   void take_response(DeltaResponse response);
+  [[nodiscard]] std::vector<RejectedResource> take_secret(DeltaResponse response);
   void refuse(const Refusal& refusal);
   [[nodiscard]] std::string identity_id() const;
   void answer_is_late();
@@ -197,6 +202,7 @@ class XdsClient final : public GrpcHandler {
   std::optional<DeltaSession> session_;  // while the stream is open
   HealthStream health_;                  // on channel_
   bool is_health_asked_ = false;         // of channel_
+  SdsClient sds_;
 
   Timer retry_;
   Timer first_answer_;

@@ -52,8 +52,10 @@ void XdsClient::on_open() {
 
 void XdsClient::want_names() {
   wanted_revision_ = store_.names_revision();
-  for (const ResourceKind kind : {ResourceKind::endpoints, ResourceKind::secret})
-    session_->want(kind, store_.wanted(kind));
+  session_->want(ResourceKind::endpoints, store_.wanted(ResourceKind::endpoints));
+  std::set<std::string> secrets = store_.wanted(ResourceKind::secret);
+  std::erase_if(secrets, [](const std::string& name) { return parse_sds_name(name).has_value(); });
+  session_->want(ResourceKind::secret, secrets);
 }
 
 void XdsClient::send_requests() {
@@ -109,6 +111,17 @@ void XdsClient::take_response(DeltaResponse response) {
   }
   send_requests();
   notify_soon();
+}
+
+// Of another server than the control plane.
+std::vector<RejectedResource> XdsClient::take_secret(DeltaResponse response) {
+  auto rejected = store_.apply(ResourceKind::secret, std::move(response), loop_.now_ms());
+  if (session_) {
+    ask_listeners_if_warm();
+    send_requests();
+  }
+  notify_soon();
+  return rejected;
 }
 
 void XdsClient::ask_listeners_if_warm() {

@@ -13,6 +13,7 @@ TLS = EXTENSIONS + "transport_sockets.tls.v3."
 HCM = "filters.network.http_connection_manager.v3.HttpConnectionManager"
 IDENTITY_SECRET, TRUST_SECRET = "kri_mid_default_zone1__identity_", "system_trust_bundle"
 OVER_ADS = {"ads": {}, "resource_api_version": "V3"}
+SPIRE_CLUSTER = "system_identity_sds-spire-agent"
 
 
 def typed(name, kind, **fields):
@@ -41,6 +42,22 @@ def trust(bundles, name=TRUST_SECRET):
 def trusted_ca(pem, name):
     """What a 2.14 control plane sends instead."""
     return {"@type": SECRET, "name": name, "validation_context": {"trusted_ca": {"inline_string": pem}}}
+
+
+def over_spire(resource, spiffe_id):
+    """The same, with its identity and its bundles from a SPIRE agent."""
+    api = {"api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {"cluster_name": SPIRE_CLUSTER}}]}
+    sockets = [each["transport_socket"] for each in [resource, *resource.get("filter_chains", [])] if "transport_socket" in each]
+    for socket in sockets:
+        context = socket["typed_config"]["common_tls_context"]
+        for secret, name in ((context["tls_certificate_sds_secret_configs"][0], spiffe_id),
+                             (context["combined_validation_context"]["validation_context_sds_secret_config"], "ALL")):
+            secret.update(name=name, sds_config={"api_config_source": api, "resource_api_version": "V3"})
+    return resource
+
+
+def spire_cluster(path):
+    return static_cluster(SPIRE_CLUSTER, [{"endpoint": {"address": {"pipe": {"path": path}}}}])
 
 
 def _tls_context(sans, identity_name, trust_name, params):

@@ -10,6 +10,7 @@ import harness
 import resources
 import test_control_plane
 import traffic
+from control_plane import FOLDER
 from harness import section, service
 from test_control_plane import APP, DENIED, DOMAIN, OUT, PORT, SERVICE, spiffe
 from traffic import wait_until
@@ -239,6 +240,90 @@ def test_a_token_that_systemd_hands_over_is_found(lab, mesh):
     mesh.join(other, token_file="credential:token")
     other.start_agent(prefix=("env", "CREDENTIALS_DIRECTORY=/etc/mooring"))
     assert mesh.status(other)["control_plane"]["state"] == "live"
+
+
+# ---- identities of a SPIRE agent
+
+
+class Spire:
+    """SDS at a unix socket of a host, for the SPIFFE ID of the host."""
+
+    def __init__(self, mesh, host):
+        self.host, self.ca, self.id = host, mesh.ca, spiffe(host.name)
+        self.socket, self._content = host.folder / "spire" / "api.sock", host.folder / "spire.json"
+        self.socket.parent.mkdir(exist_ok=True)
+        self.rotate()
+        self.start()
+
+    def rotate(self):
+        secrets = [resources.identity(*self.ca.svid(f"workload/{self.host.name}"), name=self.id),
+                   resources.trust({DOMAIN: self.ca.pem}, name="ALL")]
+        fresh = self._content.with_suffix(".new")
+        fresh.write_text(json.dumps({"secrets": [{key: value for key, value in each.items() if key != "@type"} for each in secrets]}))
+        fresh.rename(self._content)
+
+    def start(self):
+        program = FOLDER / "spire_agent.py"
+        self.process = self.host.spawn("spire-agent", "/usr/bin/python3", program, self.socket, self._content, self.host.folder / "spire.log")
+        self.host.apps["spire-agent"] = self.process
+        wait_until(lambda: "serving" in self.process.log() or self.process.exit_code is not None, "the SPIRE agent serves")
+
+
+@pytest.fixture
+def spire(mesh):
+    agents = {host.name: Spire(mesh, host) for host in (mesh.web, mesh.db)}
+    for host, wanted in ((mesh.web, mesh.client_side()), (mesh.db, mesh.server_side(mesh.ALLOW))):
+        own = agents[host.name]
+        from_it = [resources.over_spire(each, own.id) for each in wanted if each["@type"] != resources.SECRET]
+        mesh.plane.set(f"default.{host.name}", [resources.spire_cluster(str(own.socket)), *from_it])
+    mesh.settle()
+    yield agents
+    for agent in agents.values():
+        agent.process.stop()
+
+
+def spire_state(mesh, host):
+    return mesh.status(host)["control_plane"]["secret_servers"][0]
+
+
+def test_an_identity_of_a_spire_agent_carries_traffic_and_rotates_under_an_open_connection(mesh, spire):
+    wait_until(lambda: all(each["received_at"] for each in spire_state(mesh, mesh.web)["secrets"]), "SPIRE has answered")
+    mesh.wait_for("served")
+    assert mesh.status(mesh.web)["identity"]["key"] == "SPIRE agent"
+    assert [each["name"] for each in spire_state(mesh, mesh.web)["secrets"]] == ["ALL", spire["web"].id]
+    until = mesh.status(mesh.web)["identity"]["not_after"]
+    with mesh.web.connect("127.0.0.1", OUT) as client:
+        for count in range(3):
+            time.sleep(1.1)  # times of certificates are in seconds
+            for agent in spire.values():
+                agent.rotate()
+            wait_until(lambda: mesh.status(mesh.web)["identity"]["not_after"] != until, "the new certificate is in force")
+            until = mesh.status(mesh.web)["identity"]["not_after"]
+            client.sendall(b"%d" % count)
+            assert traffic.receive_exactly(client, 1) == b"%d" % count
+            assert mesh.outcome() == "served"
+
+
+def test_without_its_spire_agent_a_host_serves_on_and_says_so(mesh, spire):
+    mesh.wait_for("served")
+    spire["db"].process.stop()
+    spire["db"].socket.unlink(missing_ok=True)
+    wait_until(lambda: "there is no socket" in spire_state(mesh, mesh.db)["last_error"], "the status says what is missing")
+    assert mesh.outcome() == "served"
+    assert any("spire_socket" in each["text"] for each in mesh.status(mesh.db)["problems"])
+    spire["db"].start()
+    wait_until(lambda: spire_state(mesh, mesh.db)["state"] == "connected", "the agent is back at the socket")
+
+
+def test_a_socket_that_may_not_be_opened_is_told_with_what_to_do(mesh, spire):
+    mesh.wait_for("served")
+    spire["db"].process.stop()
+    spire["db"].socket.parent.chmod(0o700)
+    spire["db"].start()
+    wait_until(lambda: "may not open" in spire_state(mesh, mesh.db)["last_error"], "the status says that it is refused")
+    assert "group" in spire_state(mesh, mesh.db)["remedy"]
+    spire["db"].socket.parent.chmod(0o755)
+    wait_until(lambda: spire_state(mesh, mesh.db)["state"] == "connected", "the agent may open it again")
 
 
 # ---- the control plane is away

@@ -135,6 +135,25 @@ TEST(ControlPlaneJson, NamesWhatWasRejectedWithAPeersTextMadeSafe) {
   EXPECT_THAT(site.problem_texts(), Contains(HasSubstr("wants port 22 captured")));
 }
 
+TEST(ControlPlaneJson, TellsOfTheServersOfSecretsBesideIt) {
+  ControlPlaneState state = live();
+  SecretServer server{"spire", "/run/spire.sock", false, "there is no socket", "start it", {}};
+  server.secrets = {{"spiffe://mesh/web", kNow - seconds(70), "", ""},
+                    {"ALL", std::nullopt, "refuses: not you", "register it"}};
+  state.secret_servers = {server};
+  const Site site(state);
+  const Json json = site.control_plane().at("secret_servers").at(0);
+  EXPECT_EQ(json.at("state"), "waiting");
+  EXPECT_EQ(json.at("path"), "/run/spire.sock");
+  EXPECT_EQ(json.at("secrets").at(0).at("received_s"), 70);
+  EXPECT_EQ(json.at("secrets").at(1).at("received_at"), "");
+  EXPECT_EQ(json.at("secrets").at(1).at("last_error"), "refuses: not you");
+  EXPECT_THAT(site.problem_texts(),
+              Contains("error: secrets of spire: there is no socket (start it)"));
+  EXPECT_THAT(site.problem_texts(),
+              Contains("error: secret ALL of spire: the server refuses: not you (register it)"));
+}
+
 TEST(ControlPlaneJson, ThousandsOfNamesAreCut) {
   ControlPlaneState state = live();
   state.rejected.assign(5000, {"listener", "a", "f", "r", true});

@@ -22,6 +22,7 @@ TEST(ControlPlaneConfig, ReadsEveryKey) {
   expected.workload = "web";
   expected.dataplane_file = "/etc/dp.yaml";
   expected.proxy = ControlPlaneProxy{"proxy.example", 3128, "user:pass"};
+  expected.spire_socket = "/run/spire/api.sock";
   expected.persist_secrets = false;
   expected.state_dir = "/var/lib/other";
   expected.admin_port = 19901;
@@ -37,6 +38,7 @@ name = "web-1.dc_2"
 workload = "web"
 dataplane_file = "/etc/dp.yaml"
 proxy = "http://user:pass@proxy.example:3128"
+spire_socket = "/run/spire/api.sock"
 persist_secrets = false
 state_dir = "/var/lib/other"
 admin_port = 19901

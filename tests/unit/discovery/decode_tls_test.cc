@@ -81,6 +81,16 @@ TEST(DecodeTls, NamesSecretsOfAnSdsServerBesideTheControlPlane) {
   config->mutable_api_config_source()->add_grpc_services()->mutable_envoy_grpc()->set_cluster_name(
       "spire");
   EXPECT_EQ(context_of(tls).certificate, "sds:spire/identity");
+  const auto parts = parse_sds_name("sds:spire/spiffe://mesh/web");
+  ASSERT_TRUE(parts);
+  EXPECT_EQ(parts->cluster, "spire");
+  EXPECT_EQ(parts->name, "spiffe://mesh/web");
+  EXPECT_FALSE(parse_sds_name("identity"));
+  config->mutable_api_config_source()
+      ->mutable_grpc_services(0)
+      ->mutable_envoy_grpc()
+      ->set_cluster_name("spire/agent");
+  EXPECT_THAT(rejection(upstream(tls)), HasSubstr("cluster_name: has a /"));
   config->mutable_api_config_source()->set_api_type(core_v3::ApiConfigSource::REST);
   EXPECT_THAT(rejection(upstream(tls)), HasSubstr("api_config_source"));
 }

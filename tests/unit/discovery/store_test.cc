@@ -183,12 +183,22 @@ TEST_F(StoreTest, WarmMeansThatEndpointsAndSecretsAreThere) {
   EXPECT_THAT(store.missing(), IsEmpty());
 }
 
-TEST_F(StoreTest, SecretsOfOthersAreNotWaitedFor) {
-  static_cast<void>(send(Kind::cluster, {{"c", "secret=sds:agent/id"}}));
+TEST_F(StoreTest, SecretsThatAResourceBringsAreNotWaitedFor) {
   static_cast<void>(send(Kind::listener, {{"l", "inline=inline:l/cert"}}));
   EXPECT_THAT(store.wanted(Kind::secret), IsEmpty());
-  EXPECT_TRUE(store.clusters_are_warm());
   EXPECT_THAT(store.missing(), IsEmpty());
+}
+
+TEST_F(StoreTest, ASecretOfAnotherServerIsWaitedForAndNotKept) {
+  static_cast<void>(send(Kind::cluster, {{"c", "secret=sds:agent/spiffe://mesh/id"}}));
+  const std::string name = "sds:agent/spiffe://mesh/id";
+  EXPECT_THAT(store.wanted(Kind::secret), ElementsAre(name));
+  EXPECT_FALSE(store.clusters_are_warm());
+  EXPECT_THAT(send(Kind::secret, {{name, ""}}), IsEmpty());
+  EXPECT_THAT(names(store.resources().secrets), ElementsAre(name));
+  EXPECT_TRUE(store.clusters_are_warm());
+  for (const StoredResource& each : store.accepted())
+    EXPECT_NE(each.kind, Kind::secret);
 }
 
 TEST_F(StoreTest, AListenerThatIsNewRefusesRatherThanBeingAbsent) {
