@@ -55,6 +55,7 @@ class Join {
   [[nodiscard]] std::int64_t agent_pid() const;  // 0: none answers
   [[nodiscard]] Json ask_status() const;
   [[nodiscard]] static bool is_up(const Json& status);
+  [[nodiscard]] static bool is_refused(const Json& status);
   [[nodiscard]] Failure explain_wait() const;
   void say(const std::string& text) const;  // to people only
   void show_plan() const;

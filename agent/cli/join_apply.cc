@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <ostream>
 
 #include <fmt/format.h>
 #include <fmt/ostream.h>
@@ -17,6 +18,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr Milliseconds kPollInterval{200};
+// Three seconds: what a retry could change has changed by then.
+constexpr unsigned kSureAfter = 15;
 
 tl::unexpected<Failure> failed(ExitCode code, Diagnostic problem) {
   return tl::unexpected(Failure{code, std::move(problem)});
@@ -86,6 +89,7 @@ Json Join::ask_status() const {
 /// Of the agent that has read what was written.
 Attempt<void> Join::wait_until_up() {
   const MonoTime deadline = Clock().mono() + std::chrono::seconds(arguments_.join.wait_s);
+  unsigned refusals = 0;  // in a row
   for (;;) {
     const Json status = ask_status();
     const bool is_new = status.is_object() &&
@@ -93,7 +97,8 @@ Attempt<void> Join::wait_until_up() {
                         member(status, "control_plane").is_object();
     if (is_new) status_ = status;
     if (is_new && is_up(status)) return {};
-    if (Clock().mono() >= deadline) return tl::unexpected(explain_wait());
+    refusals = is_new && is_refused(status) ? refusals + 1 : 0;
+    if (refusals == kSureAfter || Clock().mono() >= deadline) return tl::unexpected(explain_wait());
     pause_for(kPollInterval);
   }
 }
@@ -102,6 +107,13 @@ Attempt<void> Join::wait_until_up() {
 bool Join::is_up(const Json& status) {
   return text_of(member(status, "control_plane"), "state") == "live" &&
          member(status, "identity").is_object() && member(status, "ready") == true;
+}
+
+/// Somebody has to do something: a stream that the control plane still remembers needs time only,
+/// and has no remedy.
+bool Join::is_refused(const Json& status) {
+  const Json& plane = member(status, "control_plane");
+  return text_of(plane, "state") != "live" && !text_of(plane, "remedy").empty();
 }
 
 Failure Join::explain_wait() const {
@@ -136,7 +148,8 @@ Failure Join::explain_wait() const {
 // ---- saying
 
 void Join::say(const std::string& text) const {
-  if (!arguments_.as_json) *environment_.out << text;
+  // At once, for who reads it from a pipe: what follows may take a minute.
+  if (!arguments_.as_json) *environment_.out << text << std::flush;
 }
 
 void Join::show_plan() const {
@@ -199,7 +212,7 @@ void Join::print_json(const Failure* failure) const {
   for (const app::DataplaneInbound& each : dataplane_.inbound) {
     inbound.push_back({{"name", each.name}, {"port", each.port}, {"protocol", each.protocol}});
   }
-  const Json result = {{"joined", failure == nullptr && !arguments_.join.is_dry_run},
+  const Json result = {{"joined", failure == nullptr && status_.is_object()},
                        {"dry_run", arguments_.join.is_dry_run},
                        {"answered", answered_},
                        {"dataplane",

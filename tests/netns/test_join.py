@@ -1,18 +1,21 @@
 """`mooring join` and `mooring leave`: what is looked at before anything is changed, what is written, and that it goes again."""
 import json
+import os
 import ssl
-import subprocess
 import time
 
 import pytest
 
 import harness
+import resources
 from control_plane import ControlPlane
 from harness import section, service
-from identities import Ca, Tokens
+from identities import Ca
+from traffic import wait_until
 
 pytestmark = [pytest.mark.needs("agent", "control-plane")]
-PORT, STAND_IN = 8080, 15678
+PORT, APP, STAND_IN = 8080, 8081, 15678
+NODE, DOMAIN = "default.web-1", "default.zone1.mesh.local"
 OK, REFUSED, USAGE, UNAVAILABLE, CONFIG = 0, 1, 2, 69, 78
 
 
@@ -233,7 +236,7 @@ def test_files_are_written_once_and_leave_takes_them_away(site):
     assert site.web.mooring("config", "check").returncode == OK
 
     again = json.loads(site.join("--wait", "0", "--json").stdout)
-    assert {each["action"] for each in again["files"]} == {"keep"} and again["joined"] is True
+    assert {each["action"] for each in again["files"]} == {"keep"} and again["problem"] is None and again["joined"] is False  # nobody waited
 
     site.give(token=site.plane.tokens.make(workload="shop"))
     changed = json.loads(site.join("--wait", "0", "--json").stdout)
@@ -249,3 +252,83 @@ def test_an_agent_that_does_not_come_is_said_so(site):
     result = site.join("--wait", "1")
     assert result.returncode == UNAVAILABLE
     assert "There is no systemd here" in result.stdout and "does not answer within 1 s" in result.stderr
+
+
+# ---- the mesh itself
+
+
+class Member:
+    """web joins in earnest: its agent starts when the files are there, as systemd would start it."""
+
+    def __init__(self, site):
+        self.site, self.web, self.plane = site, site.web, site.plane
+        state = self.web.logs / "state"
+        state.mkdir(exist_ok=True)
+        os.chown(state, harness.AGENT_UID, harness.AGENT_UID)
+        site.write(section("[host]", name="Web-1") + section("[control_plane]", state_dir=str(state)) +
+                   service("http", PORT, target=f"127.0.0.1:{APP}") + section("[access_log]", file=str(self.web.logs / "access.log")))
+        self.ca = Ca(DOMAIN)
+
+    def resources(self, *more):
+        return [resources.inbound(self.web.ip, PORT, DOMAIN, []), resources.inbound_cluster(PORT, app_port=APP), *more]
+
+    def serve(self):
+        self.plane.set(NODE, self.resources(resources.identity(*self.ca.svid("workload/shop")), resources.trust({DOMAIN: self.ca.pem})))
+
+    def join(self, *more):
+        """(exit code, output) of join, with an agent that starts meanwhile."""
+        words = ["--control-plane", self.plane.url, "--ca-file", self.web.folder / "ca", "--token-file", self.web.folder / "token", "--no-capture"]
+        joining = self.web.spawn(f"join-{time.monotonic_ns()}", self.web.lab.program("mooring"), "join", *words, *more)
+        wait_until(lambda: joining.exit_code is not None or "start mooring-net and mooringd" in joining.log(), "join has written")
+        if joining.exit_code is None:
+            self.web.start_agent(wait=False)
+        return joining.wait(120), joining.log()
+
+    def close(self):
+        if self.web.agent is not None and self.web.agent.exit_code is None:
+            self.web.agent.stop()
+        self.plane.behave(deregistration_delay=10)
+
+
+@pytest.fixture
+def member(site):
+    the_member = Member(site)
+    the_member.plane.behave(deregistration_delay=0)
+    yield the_member
+    the_member.close()
+
+
+def test_join_waits_until_the_mesh_is_up_and_leave_ends_it(member):
+    app = member.web.server(APP)
+    member.serve()
+    code, said = member.join()
+    assert code == OK, said
+    for part in ("This host is web-1 in mesh default.", f"spiffe://{DOMAIN}/workload/shop", f"issued by CN={DOMAIN}", "self_inbound_dp_"):
+        assert part in said, said
+    again = json.loads(member.site.join("--no-capture", "--json").stdout)
+    assert again["joined"] is True and again["status"]["control_plane"]["state"] == "live"
+
+    mark = member.plane.mark()
+    left = member.web.mooring("leave")
+    assert "and with it the stream" in left.stdout and member.web.agent.wait(30) == 0
+    assert member.plane.wait_for("end", NODE, since=mark)
+    assert set(member.site.files()) == {"agent.toml"}
+    assert not list((member.web.logs / "state").glob("last-good*"))
+    app.stop()
+
+
+def test_a_token_that_only_the_stream_looks_at(member):
+    """Bootstrap does not look at signatures, a stream does."""
+    member.serve()
+    header, claims, _ = (member.web.folder / "token").read_text().split(".")
+    member.site.give(token=f"{header}.{claims}.{'A' * 342}")
+    began = time.monotonic()
+    code, said = member.join()
+    assert code == REFUSED and time.monotonic() - began < 40, said
+    assert "signature is invalid" in said and "token" in said.rpartition("(")[2], said
+
+
+def test_a_mesh_without_identities_is_said_so(member):
+    member.plane.set(NODE, member.resources()[1:])
+    code, said = member.join("--wait", "5")
+    assert code == REFUSED and "gives this host no identity" in said and "MeshIdentity" in said, said
