@@ -31,8 +31,7 @@ class Reader {
 
   Checked<Dataplane> read(const config::ControlPlane& expected) {
     if (!json_.is_object() || text_at(json_, "type") != "Dataplane") {
-      complain("is no Dataplane", "the file begins with type: Dataplane");
-      return fail(*problem_);
+      return fail(Diagnostic{path_, "is no Dataplane", "the file begins with type: Dataplane"});
     }
     Dataplane dataplane;
     dataplane.mesh = agree("mesh", expected.mesh);

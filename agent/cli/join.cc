@@ -94,9 +94,10 @@ Attempt<config::ControlPlane> Join::wanted() const {
   };
   for (const std::string& url : arguments_.join.urls) {
     auto address = config::format::ControlPlaneUrl::parse(value_of(url), {});
-    if (!address)
+    if (!address) {
       return failed(ExitCode::usage,
                     {"--control-plane", address.error().message, address.error().hint});
+    }
     plane.addresses.push_back(std::move(*address));
   }
   if (!arguments_.join.proxy.empty()) {
@@ -172,10 +173,11 @@ Attempt<void> Join::plan_settings() {
                    "correct what is named above and join again"});
   }
   config_ = std::move(*config);
+  if (const auto& read = config_.control_plane) plane_ = *read;  // it was among what was read
   add_file(paths_.ca_file, inputs_.ca_pem);
   add_file(paths_.token_file, inputs_.token + "\n").needs_restart = false;
   if (!inputs_.dataplane.empty()) add_file(paths_.dataplane_file, inputs_.dataplane);
-  plane->name = config_.control_plane->name;  // stays, whatever the host is called later
+  plane->name = plane_.name;  // stays, whatever the host is called later
   add_file(paths_.settings, render_settings(*plane, captures)).is_restored = true;
   return {};
 }
@@ -188,9 +190,8 @@ PlannedFile& Join::add_file(std::string path, std::string content) {
 }
 
 Attempt<IpAddress> Join::own_address() const {
-  const config::ControlPlane& plane = *config_.control_plane;
-  if (plane.address) return *plane.address;
-  const std::string& host = plane.proxy ? plane.proxy->host : plane.addresses.front().host;
+  if (plane_.address) return *plane_.address;
+  const std::string& host = plane_.proxy ? plane_.proxy->host : plane_.addresses.front().host;
   const auto ip = parse_ip(host);
   const std::vector<IpAddress> found =
       ip ? std::vector<IpAddress>{*ip} : environment_.resolve(host);
@@ -210,14 +211,13 @@ Attempt<IpAddress> Join::own_address() const {
 
 Attempt<void> Join::plan_dataplane() {
   if (!inputs_.dataplane.empty()) {
-    auto file =
-        app::parse_dataplane(inputs_.dataplane, arguments_.join.dataplane, *config_.control_plane);
+    auto file = app::parse_dataplane(inputs_.dataplane, arguments_.join.dataplane, plane_);
     if (!file) return failed(ExitCode::config, file.error());
     dataplane_ = std::move(*file);
   } else {
     const auto address = own_address();
     if (!address) return tl::unexpected(address.error());
-    dataplane_ = app::compose_dataplane(*config_.control_plane, config_.services, *address);
+    dataplane_ = app::compose_dataplane(plane_, config_.services, *address);
   }
   const auto present = transparent_proxy::load_bounds(paths_.bounds);
   if (!present) return failed(ExitCode::config, present.error());
@@ -256,9 +256,10 @@ Attempt<void> Join::check_token() {
 Attempt<void> Join::check_ports() {
   const auto capture = environment_.capture_status(config_.capture.helper_socket);
   if (capture && capture->state == capture_client::CaptureState::held_off &&
-      config_.capture.enabled)
+      config_.capture.enabled) {
     warnings_.emplace_back(
         "capture was switched off by root and stays off: `mooring capture on` lifts that");
+  }
   // The agent that runs has most of these ports itself.
   if (environment_.admin(arguments_.socket, "GET", "/ready")) return {};
   auto conflict = find_conflict(ports_of(config_, dataplane_), transparent_proxy::tcp_entries());
@@ -274,8 +275,8 @@ Attempt<void> Join::ask_control_planes() {
   request.token_path = paths_.token_file;
   request.dataplane = dataplane_.json;
   request.ca_pem = inputs_.ca_pem;
-  request.readiness_port = config_.control_plane->readiness_port;
-  request.dns_port = config_.control_plane->dns_port;
+  request.readiness_port = plane_.readiness_port;
+  request.dns_port = plane_.dns_port;
   if (config_.capture.enabled) {
     app::Redirection redirection;
     redirection.inbound = redirection.outbound = true;
@@ -284,10 +285,10 @@ Attempt<void> Join::ask_control_planes() {
   const auto body = discovery::build_bootstrap_request(request);
   if (!body) return failed(ExitCode::failed, body.error());
   std::vector<Failure> failures;
-  for (const config::ControlPlaneAddress& address : config_.control_plane->addresses) {
+  for (const config::ControlPlaneAddress& address : plane_.addresses) {
     if (auto asked = ask(address, *body); !asked) failures.push_back(asked.error());
   }
-  if (failures.size() == config_.control_plane->addresses.size())
+  if (failures.size() == plane_.addresses.size())
     return tl::unexpected(std::move(failures.front()));
   for (const Failure& failure : failures)
     warnings_.push_back(describe(failure.problem));
@@ -297,7 +298,7 @@ Attempt<void> Join::ask_control_planes() {
 Attempt<void> Join::ask(const config::ControlPlaneAddress& address, const std::string& body) {
   const std::string url = url_of(address);
   net::HttpRequest request = discovery::bootstrap_http(url, body, inputs_.ca_pem);
-  if (const auto& proxy = config_.control_plane->proxy) request.proxy = proxy_url(*proxy);
+  if (const auto& proxy = plane_.proxy) request.proxy = proxy_url(*proxy);
   const net::HttpResult answer = net::fetch(request);
   if (!answer) {
     const bool is_away = answer.error().code == Errc::not_found ||

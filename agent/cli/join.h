@@ -75,6 +75,7 @@ class Join {
   JoinPaths paths_;
   Inputs inputs_;
   config::AgentConfig config_;  // as it will be
+  config::ControlPlane plane_;  // config_.control_plane
   app::Dataplane dataplane_;
   transparent_proxy::Bounds bounds_;
   std::vector<PlannedFile> files_;

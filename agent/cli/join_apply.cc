@@ -28,6 +28,7 @@ tl::unexpected<Failure> failed(ExitCode code, Diagnostic problem) {
 /// "8080, 8000-8099".
 std::string ports_text(const std::vector<transparent_proxy::PortRange>& ranges) {
   std::vector<std::string> items;
+  items.reserve(ranges.size());
   for (const auto& range : ranges) {
     items.push_back(range.first == range.last ? fmt::format("{}", range.first)
                                               : fmt::format("{}-{}", range.first, range.last));
@@ -37,6 +38,7 @@ std::string ports_text(const std::vector<transparent_proxy::PortRange>& ranges) 
 
 std::string prefixes_text(const std::vector<IpPrefix>& prefixes) {
   std::vector<std::string> items;
+  items.reserve(prefixes.size());
   for (const IpPrefix& prefix : prefixes)
     items.push_back(prefix.to_string());
   return items.empty() ? "none" : fmt::format("{}", fmt::join(items, ", "));
@@ -154,12 +156,14 @@ void Join::say(const std::string& text) const {
 
 void Join::show_plan() const {
   std::vector<std::string> inbound;
-  for (const app::DataplaneInbound& each : dataplane_.inbound)
+  inbound.reserve(dataplane_.inbound.size());
+  for (const app::DataplaneInbound& each : dataplane_.inbound) {
     inbound.push_back(fmt::format("{}{}{} ({})",
                                   printable(each.name),
                                   each.name.empty() ? "" : " ",
                                   each.port,
                                   printable(each.protocol)));
+  }
   say(
       fmt::format("Answers    {}\n"
                   "Dataplane  {} of mesh {}{}, at {}\n"

@@ -80,6 +80,7 @@ bool has_systemd() {
 }  // namespace
 
 std::vector<PortUse> ports_of(const config::AgentConfig& config, const app::Dataplane& dataplane) {
+  if (!config.control_plane) return {};
   const config::ControlPlane& plane = *config.control_plane;
   const IpAddress any;
   const IpAddress loopback = IpAddress::v4_loopback();

@@ -38,6 +38,7 @@ bool covers(const std::vector<IpPrefix>& prefixes, const IpPrefix& wanted) {
 
 std::string ports_text(const std::vector<PortRange>& ranges) {
   std::vector<std::string> items;
+  items.reserve(ranges.size());
   for (const PortRange& range : ranges) {
     items.push_back(range.first == range.last ? fmt::format("{}", range.first)
                                               : fmt::format("\"{}-{}\"", range.first, range.last));
@@ -68,6 +69,7 @@ std::string proxy_url(const config::ControlPlaneProxy& proxy) {
 
 std::string render_settings(const config::ControlPlane& control_plane, bool captures) {
   std::vector<std::string> urls;
+  urls.reserve(control_plane.addresses.size());
   for (const config::ControlPlaneAddress& address : control_plane.addresses)
     urls.push_back(toml_text(url_of(address)));
   std::string text =
@@ -102,6 +104,7 @@ Bounds widen_bounds(Bounds bounds, const app::Dataplane& dataplane) {
 
 std::string render_bounds(const Bounds& bounds) {
   std::vector<std::string> prefixes;
+  prefixes.reserve(bounds.outbound_addresses.size());
   for (const IpPrefix& prefix : bounds.outbound_addresses)
     prefixes.push_back(toml_text(prefix.to_string()));
   std::string text = fmt::format(

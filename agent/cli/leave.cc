@@ -99,7 +99,9 @@ ExitCode leave(const Environment& environment, const Arguments& arguments) {
   }
   end_capture(environment,
               config ? config->capture.helper_socket : config::Capture{}.helper_socket);
-  if (has_joined) forget_state(environment, config->control_plane->state_dir);
+  if (config) {
+    if (const auto& plane = config->control_plane) forget_state(environment, plane->state_dir);
+  }
   if (arguments.keeps_config) return ExitCode::ok;
   const auto gone = remove_files(paths);
   if (!gone) return report(environment, ExitCode::failed, gone.error());

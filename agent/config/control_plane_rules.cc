@@ -45,7 +45,7 @@ class Rules {
     }
   }
 
-  void with_control_plane() {
+  void with_control_plane(const ControlPlane& plane) {
     if (const Place* place = places_.find("identity", 0, "")) {
       problems_.add(*place,
                     "[identity] is not used with [control_plane]",
@@ -65,8 +65,8 @@ class Rules {
       config_.warnings.emplace_back(
           "host.trust_domain is not used: the control plane names the trust domain of this host");
     }
-    check_dataplane_file();
-    check_ports();
+    check_dataplane_file(plane);
+    check_ports(plane);
   }
 
  private:
@@ -85,8 +85,7 @@ class Rules {
                   "small letters, digits and '-', a letter or digit at both ends");
   }
 
-  void check_dataplane_file() {
-    const ControlPlane& plane = *config_.control_plane;
+  void check_dataplane_file(const ControlPlane& plane) {
     if (plane.dataplane_file.empty()) return;
     const Place place = places_.near("control_plane", 0, "dataplane_file");
     if (!config_.services.empty()) {
@@ -103,8 +102,7 @@ class Rules {
   }
 
   /// The agent binds all of these; the ports of services are the capture's or the agent's own.
-  void check_ports() {
-    const ControlPlane& plane = *config_.control_plane;
+  void check_ports(const ControlPlane& plane) {
     struct Use {
       std::string_view section;
       std::string_view key;
@@ -144,7 +142,7 @@ class Rules {
 void check_control_plane(AgentConfig& config, const Places& places, Problems& problems) {
   Rules rules(config, places, problems);
   if (config.control_plane) {
-    rules.with_control_plane();
+    rules.with_control_plane(*config.control_plane);
   } else {
     rules.without_control_plane();
   }

@@ -95,9 +95,11 @@ tl::expected<AgentConfig, std::vector<Diagnostic>> load_with(const std::vector<S
   // guesses.
   if (!problems.empty()) return tl::unexpected(std::move(problems));
   auto config = parse(sources);
-  if (config && config->host.name.empty()) config->host.name = kernel_host_name();
-  if (!config || !config->control_plane || !config->control_plane->name.empty()) return config;
-  std::string& name = config->control_plane->name;
+  if (!config) return config;
+  if (config->host.name.empty()) config->host.name = kernel_host_name();
+  auto& plane = config->control_plane;
+  if (!plane || !plane->name.empty()) return config;
+  std::string& name = plane->name;
   name = small_letters(config->host.name);
   if (is_resource_name(name)) return config;
   problems.push_back({main_file,
