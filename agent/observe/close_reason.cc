@@ -91,7 +91,7 @@ constexpr std::array<Row, kCloseReasons> kRows{{
      "UH",
      "UH",
      false,
-     "{name} has no endpoint that could be tried.",
+     "{name} has no endpoint that could be tried{detail}.",
      "Give {name} endpoints, check that its host names resolve, or wait until the ejected ones are "
      "tried again; "
      "`mooring status` lists them."},
@@ -199,9 +199,10 @@ constexpr std::array<Row, kCloseReasons> kRows{{
      "DPE",
      "UF",
      false,
-     "{destination} answered for {name} with the identity {peer}, which {name} may not have.",
-     "If that identity is right, add it to spiffe_ids of {name}; if not, something else listens at "
-     "{destination}."},
+     "The other end of the connection to {destination} has the identity {peer}, which {name} does "
+     "not accept.",
+     "If that identity is right, add it to spiffe_ids of {name} or let the mesh name it; if not, "
+     "something else than what is meant is at the other end."},
     {peer_rejected_us,
      "peer_rejected_us",
      "DPE",

@@ -35,7 +35,7 @@ enum class CloseReason : std::uint8_t {
   peer_untrusted,    // no path to a trust anchor of its trust domain
   peer_expired,      // outside its validity
   bad_identity,      // not exactly one usable SPIFFE ID
-  unexpected_peer,   // a valid identity, but not one that this upstream may have
+  unexpected_peer,   // a valid identity, but not one that this chain or upstream accepts
   peer_rejected_us,  // the peer sent a TLS alert about our certificate
   denied,            // authorization said no
   late_tls,          // a mesh ClientHello after the peek of a server-first port

@@ -120,9 +120,12 @@ bool Conn::refuse_chain() {
     return true;
   }
   if (cluster_) return false;
+  if (chain_ != nullptr) {
+    finish(CloseReason::no_endpoint, "the cluster that its filter chain names is not there");
+    return true;
+  }
   stats_->no_filter_chain_match.add();
-  const bool has_chains = chain_ == nullptr && !listener_->chains.empty();
-  finish(has_chains ? CloseReason::no_filter_chain : CloseReason::no_route);
+  finish(listener_->chains.empty() ? CloseReason::no_route : CloseReason::no_filter_chain);
   return true;
 }
 

@@ -1,4 +1,5 @@
 // TLS with the other host's agent, and what its identity may do.
+#include "core/ascii.h"
 #include "core/escape.h"
 #include "policy/authorize.h"
 #include "proxy/tls_options.h"
@@ -141,12 +142,15 @@ policy::Verdict Conn::verdict_of(const snapshot::ListenerPart& listener,
   policy::ConnFacts facts;
   facts.destination = downstream_local_;
   facts.source = downstream_remote_.ip;
+  if (first_facts_) facts.server_name = first_facts_->server_name;
+  std::string server_name;
   std::vector<std::string_view> uri_names;
   std::vector<std::string_view> dns_names;
   if (downstream_.tls) {
     const tls::PeerInfo& peer = downstream_.tls->peer();
     facts.is_authenticated = peer.names != nullptr;
-    facts.server_name = peer.sni;
+    server_name = lower_ascii(peer.sni);
+    facts.server_name = server_name;
     if (peer.names) {
       for (const identity::Name name : *peer.names) {
         if (name.type == identity::NameType::uri) uri_names.push_back(name.text);
@@ -155,8 +159,6 @@ policy::Verdict Conn::verdict_of(const snapshot::ListenerPart& listener,
     }
     facts.uri_names = uri_names;
     facts.dns_names = dns_names;
-  } else if (first_facts_) {
-    facts.server_name = first_facts_->server_name;
   }
   return policy::authorize(chain.spec->authorization, facts, listener.regexes.get());
 }

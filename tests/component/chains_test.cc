@@ -181,7 +181,7 @@ TEST_F(ChainsTest, WhatIsMissingRefuses) {
   add_chain("nowhere");
   start();
   EXPECT_EQ(refused(), "RESET");
-  EXPECT_EQ(agent_.log().wait_for(0).reason, CloseReason::no_route);
+  EXPECT_EQ(agent_.log().wait_for(0).reason, CloseReason::no_endpoint);
   listener_.chains = {chain_to("one")};
   listener_.chains[0].tls = tls();
   listener_.chains[0].tls->certificate = "another";
