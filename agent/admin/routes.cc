@@ -96,11 +96,13 @@ struct Route {
 
 constexpr std::string_view kStatusPath = "/status";
 constexpr std::string_view kCanaryPath = "/canary";
+constexpr std::string_view kMetricsPath = "/metrics";
+constexpr std::string_view kEnvoyMetricsPath = "/stats/prometheus";
 
 constexpr Route kRoutes[] = {
     {"/ready", get_ready, Method::get, Access::anyone},
-    {"/stats/prometheus", get_metrics, Method::get, Access::anyone},
-    {"/metrics", get_metrics, Method::get, Access::anyone},
+    {kEnvoyMetricsPath, get_metrics, Method::get, Access::anyone},
+    {kMetricsPath, get_metrics, Method::get, Access::anyone},
     {"/config_dump", get_json<&Handlers::config_dump>, Method::get, Access::socket},
     {"/clusters", get_json<&Handlers::clusters>, Method::get, Access::socket},
     {kStatusPath, get_json<&Handlers::status>, Method::get, Access::socket},
@@ -113,6 +115,11 @@ constexpr Route kRoutes[] = {
     {"/clusters", get_json<&Handlers::envoy_clusters>, Method::get, Access::control_plane},
     {"/stats", get_json<&Handlers::envoy_stats>, Method::get, Access::control_plane},
 };
+
+bool is_metrics(const Handlers& handlers, const Request& request) {
+  if (request.path == handlers.metrics_path) return true;
+  return request.path == kMetricsPath || request.path == kEnvoyMetricsPath;
+}
 
 const char* name(Method method) {
   return method == Method::post ? "POST" : "GET, HEAD";
@@ -132,6 +139,7 @@ Response not_found() {
 const std::function<void(std::function<void()> then)>* wait_before(const Handlers& handlers,
                                                                    const Request& request,
                                                                    const Client& client) {
+  if (handlers.before_metrics && is_metrics(handlers, request)) return &handlers.before_metrics;
   if (!client.over_socket) return nullptr;
   if (handlers.before_status && request.path == kStatusPath) return &handlers.before_status;
   const bool is_canary =
@@ -141,6 +149,7 @@ const std::function<void(std::function<void()> then)>* wait_before(const Handler
 
 Response answer(const Handlers& handlers, const Request& request, const Client& client) {
   const Method method = request.method == Method::head ? Method::get : request.method;
+  if (method == Method::get && is_metrics(handlers, request)) return get_metrics(handlers, request);
   for (const Route& route : kRoutes) {
     if (route.path != request.path || !is_open_to(route.access, client)) continue;
     if (route.method != method) {

@@ -21,7 +21,10 @@ struct Readiness {
 /// are whole bodies.
 struct Handlers {
   std::function<Readiness()> ready{};
-  std::function<std::string()> metrics{};      // Prometheus text
+  std::function<std::string()> metrics{};  // Prometheus text
+  std::string metrics_path{};              // where it is to be had as well; empty: nowhere
+  /// The same as before_status, for `metrics`.
+  std::function<void(std::function<void()> then)> before_metrics{};
   std::function<std::string()> config_dump{};  // JSON, without secrets
   std::function<std::string()> clusters{};     // JSON
   std::function<std::string()> status{};       // JSON object, as `mooring status` reads it

@@ -73,6 +73,7 @@ void TlsFront::Link::on_bytes(net::TcpStream& stream, Bytes bytes) {
 
 void TlsFront::Link::begin(Bytes first) {
   if (!begins_tls(first)) {
+    if (front_.plain_text_ == PlainText::refused) return end();
     if (connect(false)) to_inner(first);
     return;
   }
@@ -163,10 +164,12 @@ void TlsFront::Link::end() {
   front_.retire(*this);
 }
 
-TlsFront::TlsFront(Loop& loop, net::StreamPool& pool, Server& server, UniqueFd listening)
+TlsFront::TlsFront(
+    Loop& loop, net::StreamPool& pool, Server& server, UniqueFd listening, PlainText plain_text)
     : loop_(loop),
       pool_(pool),
       server_(server),
+      plain_text_(plain_text),
       reaper_(loop, [this] { retired_.clear(); }),
       listener_(
           loop, std::move(listening), [this](UniqueFd fd) { accept(std::move(fd)); }, [] {}) {}

@@ -36,7 +36,10 @@ Checked<void> Agent::join_mesh(const config::ControlPlane& config) {
       *server_,
       ControlPlane::Effects{
           [this](const discovery::Changes& changes) { on_mesh_resources(changes); },
-          [this] { tell_status(); }});
+          [this] { tell_status(); },
+          [this](const observe::PrometheusOptions& options) {
+            return observe::render_prometheus(stats_, facts(), options);
+          }});
   return control_plane_->start(redirection());
 }
 

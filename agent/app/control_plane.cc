@@ -49,6 +49,11 @@ ControlPlane::ControlPlane(Loop& loop,
       server_(server),
       effects_(std::move(effects)),
       dns_(loop, pool_, config.dns_port),
+      metrics_(
+          loop,
+          pool_,
+          {[this](const observe::PrometheusOptions& options) { return effects_.metrics(options); },
+           [this](std::uint16_t port) { return application(port); }}),
       retry_(loop, [this] { connect(); }) {}
 
 ControlPlane::~ControlPlane() = default;
@@ -172,9 +177,14 @@ bool ControlPlane::is_live() const noexcept {
 void ControlPlane::on_resources(const discovery::Store& store, const discovery::Changes& changes) {
   note_update(changes);
   // An admin listener that could not be had is tried again with every update.
-  if (!changes.of(discovery::ResourceKind::listener).empty() || !admin_front_) {
-    for (const auto& [name, listener] : store.system_listeners())
+  if (!changes.of(discovery::ResourceKind::listener).empty() ||
+      !changes.of(discovery::ResourceKind::secret).empty() || !admin_front_) {
+    std::set<std::string> metrics;
+    for (const auto& [name, listener] : store.system_listeners()) {
       serve_system(listener, store.resources());
+      if (listener.kind == discovery::SystemListener::Kind::metrics) metrics.insert(listener.name);
+    }
+    metrics_.keep(metrics);
   }
   effects_.on_resources(changes);
 }
@@ -189,17 +199,32 @@ void ControlPlane::serve_system(const discovery::SystemListener& listener,
     case discovery::SystemListener::Kind::admin:
       return serve_admin(listener, resources);
     case discovery::SystemListener::Kind::dynamic_config:
-      return serve_names(listener);
+      return serve_dynamic(listener);
     case discovery::SystemListener::Kind::metrics:
-      return;
+      return metrics_.serve(listener, resources);
   }
 }
 
-void ControlPlane::serve_names(const discovery::SystemListener& listener) {
-  const auto body = listener.bodies.find("/dns");
-  if (body == listener.bodies.end() || served_names_ == body->second) return;
-  served_names_ = body->second;
-  auto table = parse_mesh_names(body->second);
+void ControlPlane::serve_dynamic(const discovery::SystemListener& listener) {
+  if (const auto body = listener.bodies.find("/dns"); body != listener.bodies.end())
+    serve_names(body->second);
+  if (const auto body = listener.bodies.find("/meshmetric"); body != listener.bodies.end())
+    metrics_.set_config(body->second);
+}
+
+// A Dataplane's port may be the agent's, with the application elsewhere.
+SocketAddress ControlPlane::application(std::uint16_t port) const {
+  const auto own = dataplane();
+  if (!own) return {IpAddress::v4_loopback(), port};
+  for (const DataplaneInbound& inbound : own->inbound) {
+    if (inbound.port == port) return inbound.service;
+  }
+  return {own->address, port};
+}
+
+void ControlPlane::serve_names(const std::string& body) {
+  if (std::exchange(served_names_, body) == body) return;
+  auto table = parse_mesh_names(body);
   if (table) {
     dns_.set_names(std::move(*table));
   } else {

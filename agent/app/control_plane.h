@@ -14,6 +14,7 @@
 #include "admin/tls_front.h"
 #include "app/dataplane.h"
 #include "app/mesh_dns.h"
+#include "app/mesh_metrics.h"
 #include "app/state.h"
 #include "config/model.h"
 #include "core/clock.h"
@@ -31,6 +32,8 @@ class ControlPlane final : private discovery::XdsClient::Owner {
     /// resources() are others; of which kinds.
     std::function<void(const discovery::Changes& changes)> on_resources;
     std::function<void()> on_state;  // state() is another
+    /// This host's metrics, as Prometheus reads them.
+    std::function<std::string(const observe::PrometheusOptions&)> metrics;
   };
 
   /// `services` are of this host, for a Dataplane without a file. `server` outlives it, and serves
@@ -73,7 +76,9 @@ class ControlPlane final : private discovery::XdsClient::Owner {
   void serve_system(const discovery::SystemListener& listener,
                     const snapshot::Resources& resources);
   void serve_admin(const discovery::SystemListener& listener, const snapshot::Resources& resources);
-  void serve_names(const discovery::SystemListener& listener);
+  void serve_dynamic(const discovery::SystemListener& listener);
+  void serve_names(const std::string& body);
+  [[nodiscard]] SocketAddress application(std::uint16_t port) const;
 
   Loop& loop_;
   const config::ControlPlane config_;
@@ -88,6 +93,7 @@ class ControlPlane final : private discovery::XdsClient::Owner {
   std::string problem_;  // why there is no client yet
   std::unique_ptr<discovery::XdsClient> client_;
   MeshDns dns_;
+  MeshMetrics metrics_;
   std::string served_names_;                                 // the body that dns_ has
   std::optional<discovery::SystemListener> admin_listener_;  // that admin_front_ is of
   std::unique_ptr<admin::TlsFront> admin_front_;

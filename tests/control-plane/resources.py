@@ -265,5 +265,21 @@ def admin(ip, certificate, key, client_ca, admin_socket, readiness_port=9902, po
             static_cluster("system_probe_readiness", [endpoint("127.0.0.1", readiness_port)])]
 
 
+def metrics(ip, port, path, metrics_socket, tls=None):
+    """Listener and cluster of a MeshMetric Prometheus backend. `tls`: (certificate, key, CA of the clients, their DNS name)."""
+    name = "system_meshmetric_prometheus_default-backend"
+    chain = {"filters": [_http(name, [{"name": name, "domains": ["*"], "routes": [
+        {"match": {"prefix": path}, "route": {"cluster": name, "prefix_rewrite": "/meshmetric"}}]}])]}
+    if tls:
+        certificate, key, client_ca, client = tls
+        context = {"tls_certificates": [{"certificate_chain": {"inline_string": certificate}, "private_key": {"inline_string": key}}],
+                   "validation_context": {"trusted_ca": {"inline_string": client_ca},
+                                          "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": client}}]}}
+        chain["transport_socket"] = typed("envoy.transport_sockets.tls", "transport_sockets.tls.v3.DownstreamTlsContext",
+                                          common_tls_context=context, require_client_certificate=True)
+    return [listener(name, address(ip, port), [chain], traffic_direction="INBOUND"),
+            static_cluster(name, [{"endpoint": {"address": {"pipe": {"path": metrics_socket}}}}])]
+
+
 def name_of(resource):
     return resource.get("cluster_name") or resource["name"]

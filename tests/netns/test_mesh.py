@@ -234,6 +234,50 @@ def test_the_control_plane_looks_into_a_host_by_mutual_tls_and_nobody_else_does(
     mesh.plane.set("default.db", mesh.server_side(mesh.ALLOW))
 
 
+def metrics_of(host, url, *options):
+    """(HTTP status or 0, text) of a page of metrics."""
+    done = host.exec("curl", "--silent", "--max-time", "10", "--write-out", "\\n%{http_code}", *options, url, check=False)
+    body, _, status = done.stdout.rpartition("\n")
+    return int(status), body
+
+
+def with_metrics(mesh, applications, tls=None):
+    """db has a Prometheus backend at port 5670, and these applications."""
+    wanted = {"applications": applications, "backends": [{"type": "Prometheus", "name": None}], "extraLabels": {"mesh": "default", "kuma.workload": "db"}}
+    config = resources.dynamic_config("/run/mooring/dynamic.sock", {"/meshmetric": {"observability": {"metrics": wanted}}})
+    mesh.plane.set("default.db", [*mesh.server_side(mesh.ALLOW), config, *resources.metrics(mesh.db.ip, 5670, "/mesh", "/run/mooring/metrics.sock", tls)])
+    mesh.settle()
+
+
+def test_a_prometheus_backend_has_this_hosts_metrics_and_its_applications(mesh):
+    pages = mesh.db.logs / "pages"
+    pages.mkdir(exist_ok=True)
+    (pages / "m").write_text("# TYPE shop_orders counter\nshop_orders{kind=\"a\"} 7\n")
+    shop = mesh.db.spawn("shop", "python3", "-m", "http.server", "--bind", "127.0.0.1", "--directory", pages, "7099")
+    with_metrics(mesh, [{"name": "shop", "path": "/m", "port": 7099, "address": "127.0.0.1"}, {"name": "gone", "path": "/m", "port": 7098, "address": "127.0.0.1"}])
+    url, labels = f"http://{mesh.db.ip}:5670/mesh", 'kuma_workload="db",mesh="default"'
+    wait_until(lambda: f'shop_orders{{application="shop",{labels},kind="a"}} 7\n' in metrics_of(mesh.web, url)[1], "the application's metrics are there")
+    page = metrics_of(mesh.web, url)[1]
+    assert f'mooring_build_info{{{labels},version=' in page and page.count("# TYPE shop_orders counter") == 1
+    assert f'mooring_application_up{{application="shop",{labels}}} 1\n' in page and f'mooring_application_up{{application="gone",{labels}}} 0\n' in page
+    assert metrics_of(mesh.web, f"http://{mesh.db.ip}:5670/config_dump")[0] == 404
+    shop.stop()
+    mesh.plane.set("default.db", mesh.server_side(mesh.ALLOW))
+    wait_until(lambda: metrics_of(mesh.web, url)[0] == 0, "nobody listens there any more")
+
+
+def test_a_prometheus_backend_with_tls_is_for_its_clients_only(mesh):
+    ca, folder = test_control_plane.Ca(), mesh.web.path("/etc/mooring")
+    (folder / "metrics-ca.pem").write_text(ca.pem)
+    (folder / "scraper.pem").write_text("".join(ca.server([], names=["prometheus"])))
+    with_metrics(mesh, [], tls=(*ca.server([mesh.db.ip], names=()), ca.pem, "prometheus"))
+    url, trust = f"https://{mesh.db.ip}:5670/mesh", ("--cacert", "/etc/mooring/metrics-ca.pem")
+    wait_until(lambda: metrics_of(mesh.web, url, *trust, "--cert", "/etc/mooring/scraper.pem")[0] == 200, "the metrics are there")
+    assert metrics_of(mesh.web, url, *trust)[0] == 0
+    assert metrics_of(mesh.web, url.replace("https", "http"))[0] == 0
+    mesh.plane.set("default.db", mesh.server_side(mesh.ALLOW))
+
+
 def test_a_token_that_systemd_hands_over_is_found(lab, mesh):
     other = lab.host("credential")
     mesh.plane.set("default.credential", mesh.client_side())
