@@ -47,6 +47,7 @@ Report Agent::report() const {
       .control_plane = control_plane_ ? std::optional(control_plane_->state()) : std::nullopt,
       .stats = stats_,
       .capture = capture_->state(),
+      .sink_problems = access_log_->sink_problems(),
       .endpoint = [this](const std::string& cluster, const SocketAddress& address) {
         return workers_->endpoint(cluster, address);
       }};

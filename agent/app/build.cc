@@ -12,9 +12,11 @@ namespace {
 
 constexpr Milliseconds kWaitForNames{2000};
 
-observe::AccessLogOptions access_log_options(const config::Logging& logging,
+observe::AccessLogOptions access_log_options(const config::AgentConfig& config,
                                              observe::FlightRecorder& recorder) {
+  const config::Logging& logging = config.logging;
   observe::AccessLogOptions options;
+  if (config.control_plane) options.own_folders = {config.control_plane->state_dir};
   if (logging.access_log) options.file = logging.access_log_file;
   options.json = logging.access_log_format == config::LogFormat::json;
   options.template_text = logging.access_log_template;
@@ -36,8 +38,7 @@ Checked<std::unique_ptr<Agent>> Agent::build(const std::string& config_file,
   const config::AgentConfig& settings = agent->config_;
   const SocketNeeds needs{agent->stats_.workers(), keepalive_of(settings)};
 
-  auto access_log =
-      observe::AccessLog::make(access_log_options(settings.logging, agent->recorder_));
+  auto access_log = observe::AccessLog::make(access_log_options(settings, agent->recorder_));
   if (!access_log) return fail(access_log.error());
   agent->access_log_ = std::move(*access_log);
 

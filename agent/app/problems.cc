@@ -168,6 +168,12 @@ std::vector<Problem> problems(const Report& report) {
       list.push_back({true, fmt::format("host name {} has no address", name)});
     }
   }
+  for (const observe::SinkProblem& problem : report.sink_problems) {
+    list.push_back({false,
+                    fmt::format("access log {}: its lines wait or are lost: {}",
+                                escape_peer_text(problem.sink),
+                                problem.text)});
+  }
   for (const std::string& warning : report.config.warnings)
     list.push_back({false, warning});
   return list;

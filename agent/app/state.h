@@ -131,6 +131,7 @@ struct Report {
       control_plane{};  // none: the static configuration is all there is
   const observe::StatsRegistry& stats;
   CaptureState capture;
+  std::vector<observe::SinkProblem> sink_problems{};  // of the access log
   std::function<proxy::EndpointState(const std::string& cluster, const SocketAddress& address)>
       endpoint;
 };

@@ -1,5 +1,6 @@
 // Access logs: envoy.config.accesslog.v3.
 #include "discovery/decode_parts.h"
+#include "observe/access_log.h"
 #include "xdsapi/file_access_log.pb.h"
 
 namespace mooring::discovery {
@@ -37,6 +38,13 @@ snapshot::AccessLog decode_file(Reader& reader, const google::protobuf::Any& any
   const In in(reader, "", message);
   out.path = read_name(reader, "path", message.path());
   if (message.has_log_format()) decode_format(reader, message.log_format(), out);
+  if (!reader.ok()) return out;
+  const auto fits =
+      observe::check_sink({out.path, out.text_format, out.json_format, out.omit_empty_values});
+  if (!fits) reader.reject("log_format", describe(fits.error()));
+  if (fits && !*fits)
+    reader.warn("log_format",
+                "its lines are not sent: the address of the backend is no IP address");
   return out;
 }
 

@@ -6,15 +6,18 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "core/fd.h"
 #include "core/log.h"
 #include "observe/line_output.h"
 #include "observe/log_format.h"
+#include "observe/log_sinks.h"
 #include "observe/ring.h"
 #include "observe/why.h"
 
@@ -32,7 +35,10 @@ constexpr Milliseconds kStopLimit{1000};
 class Writer final : public AccessLog {
  public:
   Writer(const AccessLogOptions& options, std::optional<LogTemplate> line_template, UniqueFd wake)
-      : options_(options), template_(std::move(line_template)), wake_(std::move(wake)) {}
+      : options_(options),
+        template_(std::move(line_template)),
+        wake_(std::move(wake)),
+        sinks_(kSinkPendingBytes, options.own_folders) {}
 
   ~Writer() override {
     stop_.store(true, std::memory_order_release);
@@ -73,10 +79,15 @@ class Writer final : public AccessLog {
   }
 
   [[nodiscard]] std::uint64_t dropped() const noexcept override {
-    return dropped_.load(std::memory_order_relaxed);
+    return dropped_.load(std::memory_order_relaxed) + sinks_.dropped();
   }
-  [[nodiscard]] std::uint64_t written() const noexcept override { return output_.written(); }
-  [[nodiscard]] std::uint64_t failures() const noexcept override { return output_.failures(); }
+  [[nodiscard]] std::uint64_t written() const noexcept override {
+    return output_.written() + sinks_.written();
+  }
+  [[nodiscard]] std::uint64_t failures() const noexcept override {
+    return output_.failures() + sinks_.failures();
+  }
+  [[nodiscard]] std::vector<SinkProblem> sink_problems() override { return sinks_.problems(); }
 
   void reopen() noexcept override {
     reopen_.store(true, std::memory_order_release);
@@ -95,8 +106,10 @@ class Writer final : public AccessLog {
       LineOutput::State state = output_.flush();
       if (reopen_.exchange(false, std::memory_order_acq_rel)) {
         open_again();
+        sinks_.reopen();
         state = output_.flush();
       }
+      sinks_.flush();
       wait(found, state);
     }
     finish();
@@ -121,7 +134,9 @@ class Writer final : public AccessLog {
         output_.add(template_ ? template_->format(*record) : format_json(*record));
       }
     }
+    sinks_.add(*record);
     if (options_.recorder != nullptr && !is_orderly(record->reason)) {
+      record->sinks.clear();
       options_.recorder->add(std::move(record));
     }
   }
@@ -139,8 +154,10 @@ class Writer final : public AccessLog {
   void wait(bool found, LineOutput::State state) {
     int timeout_ms = kBatchMs;
     if (!found) {
-      timeout_ms =
-          state == LineOutput::State::failed ? static_cast<int>(options_.retry.count()) : -1;
+      std::optional<Milliseconds> rest = sinks_.retry_in();
+      if (state == LineOutput::State::failed)
+        rest = std::min(rest.value_or(options_.retry), options_.retry);
+      timeout_ms = rest ? static_cast<int>(rest->count()) : -1;
       asleep_.exchange(true, std::memory_order_acq_rel);
       if (drain()) {
         asleep_.store(false, std::memory_order_relaxed);
@@ -154,8 +171,10 @@ class Writer final : public AccessLog {
   }
 
   void poll_for(int timeout_ms, LineOutput::State state) {
-    pollfd events[] = {{wake_.get(), POLLIN, 0}, {output_.fd(), POLLOUT, 0}};
-    ::poll(events, state == LineOutput::State::blocked ? 2 : 1, timeout_ms);
+    std::vector<pollfd> events{{wake_.get(), POLLIN, 0}};
+    if (state == LineOutput::State::blocked) events.push_back({output_.fd(), POLLOUT, 0});
+    sinks_.add_blocked(events);
+    ::poll(events.data(), events.size(), timeout_ms);
     std::uint64_t count = 0;
     if (events[0].revents != 0) (void)!::read(wake_.get(), &count, sizeof count);
   }
@@ -166,9 +185,11 @@ class Writer final : public AccessLog {
     const MonoTime limit = std::chrono::steady_clock::now() + kStopLimit;
     for (;;) {
       const LineOutput::State state = output_.flush();
+      sinks_.flush();
       const auto left =
           std::chrono::duration_cast<Milliseconds>(limit - std::chrono::steady_clock::now());
-      if (state == LineOutput::State::idle || left.count() <= 0) return;
+      const bool is_done = state == LineOutput::State::idle && sinks_.is_idle();
+      if (is_done || left.count() <= 0) return;
       poll_for(static_cast<int>(std::min(left, options_.retry).count()), state);
     }
   }
@@ -177,6 +198,7 @@ class Writer final : public AccessLog {
   std::optional<LogTemplate> template_;  // empty: JSON
   UniqueFd wake_;
   LineOutput output_{kPendingBytes};
+  LogSinks sinks_;
   Ring<RecordPtr> ring_{kRecords};
   std::atomic<bool> asleep_{false};   // the writer waits for wake_
   std::atomic<bool> resting_{false};  // the writer waits for its next batch, or for wake_

@@ -2,6 +2,8 @@
 // never blocks.
 #pragma once
 
+#include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -15,6 +17,25 @@
 namespace mooring::observe {
 
 class FlightRecorder;
+
+/// Another place for a connection's line, as a control plane names it (Envoy's file access logger).
+struct LogSink {
+  std::string path;  // "/dev/stdout" is one too
+  std::string text_format;
+  std::string json_format;  // a JSON object; both formats empty: Envoy's default
+  bool omits_empty = false;
+
+  friend auto operator<=>(const LogSink&, const LogSink&) = default;
+};
+/// False: its lines would go to a host name, and none is looked up here. Fails with what is wrong
+/// with the format, e.g. a command that we do not know.
+[[nodiscard]] Checked<bool> check_sink(const LogSink& sink);
+
+/// A sink that takes no lines at the moment, or takes them again.
+struct SinkProblem {
+  std::string sink;  // path, or "tcp:10.0.0.9:9999"
+  std::string text;  // empty: it takes them again
+};
 
 /// What is known when a connection ends. Strings are empty where a fact does not exist. Peer-chosen
 /// text (identities, SNI) is escaped by the formatter.
@@ -42,6 +63,7 @@ struct AccessRecord {
   std::uint64_t bytes_received = 0;  // from the downstream (Envoy's %BYTES_RECEIVED%)
   std::uint64_t bytes_sent = 0;      // to the downstream
   Milliseconds connect_time{0};      // upstream connect and handshake
+  std::vector<LogSink> sinks;        // where its line goes as well
 };
 
 struct AccessLogOptions {
@@ -54,16 +76,20 @@ struct AccessLogOptions {
   FlightRecorder* recorder = nullptr;
   /// Between attempts on an output that fails (disk full).
   Milliseconds retry{500};
+  /// No sink writes below these folders: the agent's own state.
+  std::vector<std::string> own_folders{};
 };
 
 /// Owns the writer thread. Workers call log(); the ring holds kRecords, beyond that records are
 /// dropped and counted. While the output does not take lines (a stopped reader, a full disk),
 /// kPendingBytes of them wait, further ones are dropped and counted, and `recorder` is fed all the
-/// same.
+/// same. Each sink of records holds kSinkPendingBytes for itself; at most kSinks are open.
 class AccessLog {
  public:
   static constexpr std::size_t kRecords = 1024;
   static constexpr std::size_t kPendingBytes = 256 * 1024;
+  static constexpr std::size_t kSinkPendingBytes = 64 * 1024;
+  static constexpr std::size_t kSinks = 32;
   /// Fails when the file cannot be opened or the template names an unknown command.
   [[nodiscard]] static Checked<std::unique_ptr<AccessLog>> make(const AccessLogOptions& options);
   /// Writes what waits, for at most a second.
@@ -77,9 +103,11 @@ class AccessLog {
   [[nodiscard]] virtual std::uint64_t written() const noexcept = 0;
   /// Times that the output failed, e.g. for a full disk; each attempt counts.
   [[nodiscard]] virtual std::uint64_t failures() const noexcept = 0;
-  /// Opens the file anew (logrotate), soon, on the writer's thread. Where that fails the old file
-  /// stays in use.
+  /// Opens the file and those of sinks anew (logrotate), soon, on the writer's thread. Where that
+  /// fails the old file stays in use.
   virtual void reopen() noexcept = 0;
+  /// The sinks that take no lines now. One thread only.
+  [[nodiscard]] virtual std::vector<SinkProblem> sink_problems() = 0;
 };
 
 }  // namespace mooring::observe

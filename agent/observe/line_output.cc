@@ -27,20 +27,68 @@ int open_path(const std::string& path) {
   return ::open(path.c_str(), access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
 }
 
+bool is_standard(const std::string& path) {
+  return path == "/dev/stdout" || path == "/dev/stderr";
+}
+
+int open_foreign_path(const std::string& path) {
+  if (is_standard(path)) return open_path(path);
+  struct stat info{};
+  const bool fifo = ::lstat(path.c_str(), &info) == 0 && S_ISFIFO(info.st_mode);
+  const int access = fifo ? O_RDWR : O_WRONLY | O_CREAT | O_APPEND;
+  return ::open(path.c_str(), access | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
+}
+
 }  // namespace
 
 Result<void> LineOutput::open(const std::string& path) {
   UniqueFd fd(open_path(path));
   if (!fd.valid()) return fail_errno(errno, "open access log");
+  return adopt(std::move(fd));
+}
+
+Result<void> LineOutput::open_foreign(const std::string& path) {
+  UniqueFd fd(open_foreign_path(path));
+  if (!fd.valid()) return fail_errno(errno, "open access log");
+  struct stat info{};
+  if (::fstat(fd.get(), &info) != 0) return fail_errno(errno, "fstat access log");
+  const bool is_fit =
+      is_standard(path) || S_ISREG(info.st_mode) || S_ISFIFO(info.st_mode) || S_ISCHR(info.st_mode);
+  if (!is_fit) return fail(Errc::bad_input, "access log is no file");
+  return adopt(std::move(fd));
+}
+
+Result<void> LineOutput::connect(const SocketAddress& address) {
+  sockaddr_storage where{};
+  const socklen_t length = address.to_sockaddr(where);
+  UniqueFd fd(::socket(where.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return fail_errno(errno, "socket of access log");
+  // The kernel's own type of an address (sockaddr(3type)).
+  const auto* name = reinterpret_cast<const sockaddr*>(&where);
+  if (::connect(fd.get(), name, length) != 0 && errno != EINPROGRESS)
+    return fail_errno(errno, "connect access log");
+  return adopt(std::move(fd));
+}
+
+Result<void> LineOutput::adopt(UniqueFd fd) {
   struct stat info{};
   if (::fstat(fd.get(), &info) != 0) return fail_errno(errno, "fstat access log");
   kind_ = S_ISREG(info.st_mode) ? Kind::file : S_ISSOCK(info.st_mode) ? Kind::socket : Kind::stream;
   fd_ = std::move(fd);
-  if (mid_line_) {  // the old file keeps the torn line
-    sent_ = std::min(pending_.find('\n', sent_), pending_.size() - 1) + 1;
-    mid_line_ = false;
-  }
+  forget_torn_line();
   return {};
+}
+
+void LineOutput::close() {
+  fd_.reset();
+  forget_torn_line();
+}
+
+/// The output before keeps it.
+void LineOutput::forget_torn_line() {
+  if (!mid_line_) return;
+  sent_ = std::min(pending_.find('\n', sent_), pending_.size() - 1) + 1;
+  mid_line_ = false;
 }
 
 void LineOutput::add(std::string_view line) {
@@ -75,6 +123,7 @@ LineOutput::State LineOutput::flush() {
       note_sent(static_cast<std::size_t>(put_now));
     } else if (put_now == 0 || (errno != EINTR && errno != EAGAIN)) {
       failures_.fetch_add(1, std::memory_order_relaxed);
+      last_error_ = put_now == 0 ? ENOSPC : errno;
       break;
     } else if (errno == EAGAIN) {
       pending_.erase(0, std::exchange(sent_, 0));

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/address.h"
 #include "core/fd.h"
 #include "core/result.h"
 
@@ -26,13 +27,25 @@ class LineOutput {
   /// "/dev/stdout" and "/dev/stderr" are the process's own; everything else is opened for
   /// appending. On failure the output stays as it was.
   [[nodiscard]] Result<void> open(const std::string& path);
+  /// As open(), for a path that another host's program named: a symbolic link is not followed, and
+  /// what is no file, FIFO or terminal is refused with bad_input.
+  [[nodiscard]] Result<void> open_foreign(const std::string& path);
+  /// A stream socket, which may still be connecting.
+  [[nodiscard]] Result<void> connect(const SocketAddress& address);
+  /// The lines that wait are kept, except one whose beginning the output has.
+  void close();
+  [[nodiscard]] bool is_open() const noexcept { return fd_.valid(); }
 
   /// True when a further line would exceed the bound.
   [[nodiscard]] bool is_full() const noexcept { return pending_.size() - sent_ >= pending_limit_; }
+  [[nodiscard]] bool is_empty() const noexcept { return pending_.size() == sent_; }
   /// `line` without its line end. Call only while not full.
   void add(std::string_view line);
   State flush();
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+
+  /// The errno of the last attempt that failed.
+  [[nodiscard]] int last_error() const noexcept { return last_error_; }
 
   [[nodiscard]] std::uint64_t written() const noexcept {
     return written_.load(std::memory_order_relaxed);
@@ -44,6 +57,8 @@ class LineOutput {
  private:
   enum class Kind : std::uint8_t { file, stream, socket };
 
+  [[nodiscard]] Result<void> adopt(UniqueFd fd);
+  void forget_torn_line();
   [[nodiscard]] long put(std::string_view bytes) const noexcept;
   void note_sent(std::size_t count);
 
@@ -51,7 +66,8 @@ class LineOutput {
   UniqueFd fd_;
   Kind kind_ = Kind::file;
   std::string pending_;
-  std::size_t sent_ = 0;   // of pending_
+  std::size_t sent_ = 0;  // of pending_
+  int last_error_ = 0;
   bool mid_line_ = false;  // the output has the beginning of a line whose rest is pending
   std::atomic<std::uint64_t> written_{0};
   std::atomic<std::uint64_t> failures_{0};

@@ -256,6 +256,14 @@ constexpr LogCommand kCommands[] = {
     {"RESPONSE_CODE", kNone, [](const Facts&) -> std::string { return "0"; }},
     {"RESPONSE_CODE_DETAILS", kNone, nothing},
     {"ROUTE_NAME", kNone, nothing},
+    {"REQUEST_DURATION", kNone, nothing},
+    {"RESPONSE_DURATION", kNone, nothing},
+    {"RESPONSE_TX_DURATION", kNone, nothing},
+    {"GRPC_STATUS", kOptional, nothing},
+    {"VIRTUAL_CLUSTER_NAME", kNone, nothing},
+    {"DYNAMIC_METADATA", kRequired, nothing},
+    {"FILTER_STATE", kRequired, nothing},
+    {"UPSTREAM_METADATA", kRequired, nothing},
     {"REQ", kRequired, nothing},
     {"RESP", kRequired, nothing},
     {"TRAILER", kRequired, nothing},
@@ -277,6 +285,13 @@ std::size_t common_prefix(std::string_view a, std::string_view b) {
 }
 
 }  // namespace
+
+bool is_number(const LogCommand& command) noexcept {
+  constexpr std::string_view kNumbers[] = {
+      "BYTES_RECEIVED", "BYTES_SENT", "CONNECTION_ID", "DURATION", "RESPONSE_CODE"};
+  return std::find(std::begin(kNumbers), std::end(kNumbers), command.name) != std::end(kNumbers) ||
+         command.name.ends_with("_REMOTE_PORT") || command.name.ends_with("_LOCAL_PORT");
+}
 
 const LogCommand* find_command(std::string_view name) {
   const auto* found =

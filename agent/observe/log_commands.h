@@ -21,6 +21,8 @@ struct LogCommand {
   std::string (*print)(const Facts& facts);  // empty: there is no such fact; peer text is escaped
 };
 
+/// What it prints is a number where there is one, and JSON shows it as such.
+[[nodiscard]] bool is_number(const LogCommand& command) noexcept;
 /// Null for an unknown name. The table is constant.
 [[nodiscard]] const LogCommand* find_command(std::string_view name);
 /// The known name that begins most like it, for a hint.

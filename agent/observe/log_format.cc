@@ -119,12 +119,12 @@ Checked<LogTemplate> LogTemplate::parse(std::string_view text) {
   return out;
 }
 
-std::string LogTemplate::format(const AccessRecord& record) const {
+std::string LogTemplate::format(const AccessRecord& record, std::string_view absent) const {
   std::string line;
   for (const Part& part : parts_) {
     std::string value =
         part.command == nullptr ? part.literal : part.command->print({record, part.argument});
-    if (value.empty()) value = "-";
+    if (value.empty()) value = absent;
     if (part.max_length != 0 && value.size() > part.max_length) value.resize(part.max_length);
     line += value;
     if (line.size() > kMaxLineBytes) break;

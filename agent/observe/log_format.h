@@ -2,6 +2,7 @@
 // used by the log's writer thread.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,12 +28,16 @@ inline constexpr std::size_t kMaxTemplateBytes = 8 * 1024;
 inline constexpr std::size_t kMaxLineBytes = 16 * 1024;
 
 /// A parsed template: %COMMAND%, %COMMAND(argument)%, %COMMAND:max_length%, %% for a percent sign.
-/// A command without a value prints "-", as Envoy does.
 class LogTemplate {
  public:
   [[nodiscard]] static Checked<LogTemplate> parse(std::string_view text);
-  /// Without a line end. No byte below 0x20 comes out of a record's text.
-  [[nodiscard]] std::string format(const AccessRecord& record) const;
+  /// Without a line end. No byte below 0x20 comes out of a record's text. A command without a value
+  /// prints `absent`: Envoy's "-".
+  [[nodiscard]] std::string format(const AccessRecord& record, std::string_view absent = "-") const;
+  /// It is one command and nothing else: JSON has a type for its value, and null for none.
+  [[nodiscard]] bool is_single() const noexcept;
+  /// Appends that value as JSON; "null": there is none. Call only where is_single().
+  void append_json(const AccessRecord& record, std::string& out) const;
 
  private:
   struct Part {
@@ -43,6 +48,33 @@ class LogTemplate {
   };
 
   std::vector<Part> parts_;
+};
+
+/// Envoy's json_format: texts with %COMMAND%s in objects and lists, however deep.
+class JsonTemplate {
+ public:
+  /// `json`: a value as text.
+  [[nodiscard]] static Checked<JsonTemplate> parse(std::string_view json);
+  /// On one line, without a line end. `omits_empty`: what has no value is left out, and an object
+  /// of nothing else with it. A line above kMaxLineBytes becomes null.
+  [[nodiscard]] std::string format(const AccessRecord& record, bool omits_empty) const;
+
+ private:
+  friend class JsonTemplateParser;
+  enum class Kind : std::uint8_t { literal, null, text, object, list };
+  struct Node {
+    Kind kind = Kind::null;
+    std::string key;      // of its object, as JSON
+    std::string literal;  // as JSON
+    LogTemplate text;
+    std::vector<Node> children;
+  };
+  static bool append(const Node& node,
+                     const AccessRecord& record,
+                     bool omits_empty,
+                     std::string& out);
+
+  Node root_;
 };
 
 /// One object on one line, without a line end. Absent facts are left out.

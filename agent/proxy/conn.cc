@@ -138,6 +138,10 @@ observe::AccessRecord Conn::record(CloseReason reason, std::string detail) const
   const std::size_t prefix = listener_->name.find('_');
   out.listener = listener_->name.substr(prefix == std::string::npos ? 0 : prefix + 1);
   if (cluster_) out.cluster = cluster_->name;
+  if (chain_ != nullptr) {
+    for (const snapshot::AccessLog& log : chain_->spec->access_logs)
+      out.sinks.push_back({log.path, log.text_format, log.json_format, log.omit_empty_values});
+  }
   const Side& secured = secured_side();
   const snapshot::Transport* transport = &secured == &upstream_ ? transport_
                                          : chain_ == nullptr    ? nullptr

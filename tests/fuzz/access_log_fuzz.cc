@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "core/result.h"
 #include "observe/log_format.h"
+#include "observe/log_sinks.h"
 #include "observe/why.h"
 
 namespace {
@@ -55,6 +57,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     AGENT_CHECK(line.size() <= mooring::observe::kMaxLineBytes);
     // What is not printable in the line must have stood in the template, which is the admin's.
     AGENT_CHECK(!is_printable(pattern) || is_printable(line));
+  }
+  const mooring::observe::LogSink sink{"/run/kuma-al-a-b.sock", "", std::string(pattern), true};
+  if (const auto parsed = mooring::observe::ParsedSink::parse(sink)) {
+    const std::string line = parsed->format(record);
+    AGENT_CHECK(line.size() <= mooring::observe::kMaxLineBytes);
+    if (const auto* json = std::get_if<mooring::observe::JsonTemplate>(&parsed->lines)) {
+      AGENT_CHECK(nlohmann::json::accept(json->format(record, false)));
+      AGENT_CHECK(nlohmann::json::accept(line));
+    }
   }
   const std::string json = mooring::observe::format_json(record);
   AGENT_CHECK(is_printable(json));

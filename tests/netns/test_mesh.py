@@ -185,6 +185,58 @@ def test_a_resource_that_cannot_be_served_is_refused_by_name_and_the_last_good_o
     assert [(each["name"], each["last_good"]) for each in rejected] == [(wrong["name"], True)]
 
 
+def file_log(path, **log_format):
+    return resources.typed("envoy.access_loggers.file", "access_loggers.file.v3.FileAccessLog", path=str(path), log_format=log_format)
+
+
+def with_logs(mesh, *logs):
+    """db's inbound, whose connections are told of to `logs` as well."""
+    mesh.plane.update("default.db", resources.inbound(mesh.db.ip, PORT, DOMAIN, [mesh.ALLOW], access_log=list(logs)))
+    mesh.settle()
+
+
+def test_the_access_logs_of_the_control_plane_are_written(mesh):
+    folder = mesh.db.logs / "sinks"
+    folder.mkdir(exist_ok=True)
+    os.chown(folder, harness.AGENT_UID, harness.AGENT_UID)
+    with_logs(mesh,
+              file_log(folder / "text", text_format_source={"inline_string": "%RESPONSE_FLAGS% %DOWNSTREAM_PEER_URI_SAN%->%UPSTREAM_HOST% %REQ(:METHOD)%\n"}),
+              file_log(folder / "json", json_format={"sent": "%BYTES_SENT%", "none": "%ROUTE_NAME%", "start": "%START_TIME(%Y)%"}, omit_empty_values=True),
+              file_log("/nobody/may/write", text_format_source={"inline_string": "x\n"}),
+              file_log(mesh.db.logs / "state" / "own", text_format_source={"inline_string": "x\n"}))
+    assert mesh.outcome() == "served"
+    wait_until(lambda: (folder / "json").exists() and (folder / "json").read_text().endswith("\n"), "the lines are written")
+    assert (folder / "text").read_text() == f"- {spiffe('web')}->127.0.0.1:{APP} -\n"
+    line = json.loads((folder / "json").read_text().splitlines()[0])
+    assert set(line) == {"sent", "start"} and isinstance(line["sent"], int) and line["start"] == time.strftime("%Y", time.gmtime())
+    told = [each["text"] for each in mesh.status(mesh.db)["problems"]]
+    assert any("/nobody/may/write" in text and "not_found" in text for text in told), told
+    assert any("state/own" in text and "permission" in text for text in told), told
+    assert not (mesh.db.logs / "state" / "own").exists()
+
+    (folder / "text").rename(folder / "text.1")
+    mesh.db.reload()
+    wait_until(lambda: mesh.outcome() == "served" and (folder / "text").exists(), "the file is opened anew")
+
+
+def test_lines_for_kumas_tcp_backend_are_sent_to_it(mesh):
+    collector = mesh.web.spawn("collector", "socat", "-u", "TCP-LISTEN:9999,fork,reuseaddr", "STDOUT")
+    backend = {"address": f"{mesh.web.ip}:9999", "message": "took %DURATION%ms to %UPSTREAM_HOST%\n"}
+    with_logs(mesh, file_log("/run/kuma-al-db-default.sock", json_format=backend))
+    assert mesh.outcome() == "served"
+    wait_until(lambda: f"ms to 127.0.0.1:{APP}\n" in collector.log(), "the line has come")
+    collector.stop()
+
+
+def test_a_command_that_is_unknown_is_refused_by_name(mesh):
+    mark = mesh.plane.mark()
+    wrong = resources.inbound(mesh.db.ip, PORT, DOMAIN, [mesh.ALLOW], access_log=[file_log("/tmp/a", text_format_source={"inline_string": "%NO_SUCH%"})])
+    mesh.plane.update("default.db", wrong)
+    nack = mesh.plane.wait_for("nack", "default.db", since=mark, kind="lds")
+    assert "unknown command %NO_SUCH%" in nack["text"], nack
+    assert mesh.outcome() == "served"
+
+
 def test_an_http_listener_of_an_application_is_agreed_to_and_refused(mesh):
     mark = mesh.plane.mark()
     http = mesh.inbound(mesh.ALLOW)

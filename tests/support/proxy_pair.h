@@ -60,6 +60,7 @@ class Log final : public observe::AccessLog {
   std::uint64_t written() const noexcept override { return 0; }
   std::uint64_t failures() const noexcept override { return 0; }
   void reopen() noexcept override {}
+  std::vector<observe::SinkProblem> sink_problems() override { return {}; }
 
   observe::AccessRecord wait_for(std::size_t index) {
     std::unique_lock lock(mutex_);

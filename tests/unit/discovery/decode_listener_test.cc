@@ -227,6 +227,13 @@ TEST(DecodeListener, TakesAccessLogs) {
   ASSERT_EQ(result->warnings.size(), 1u);
   EXPECT_THAT(result->warnings[0].field, HasSubstr("access_log[2]"));
 
+  text.mutable_log_format()->mutable_text_format_source()->set_inline_string("%NO_SUCH%");
+  pack(text, *proxy.mutable_access_log(0)->mutable_typed_config());
+  pack(proxy, config_of(message, 0));
+  EXPECT_THAT(rejection(message), HasSubstr("unknown command %NO_SUCH%"));
+  text.mutable_log_format()->mutable_text_format_source()->set_inline_string("%BYTES_SENT%");
+  pack(text, *proxy.mutable_access_log(0)->mutable_typed_config());
+
   pack_empty("envoy.extensions.access_loggers.grpc.v3.TcpGrpcAccessLogConfig",
              *proxy.mutable_access_log(2)->mutable_typed_config());
   pack(proxy, config_of(message, 0));
