@@ -120,7 +120,7 @@ const ParsedSink* LogSinks::parsed(const LogSink& sink) {
     auto fresh = ParsedSink::parse(sink);
     found = parsed_.emplace(sink, fresh ? std::optional(std::move(*fresh)) : std::nullopt).first;
   }
-  if (found->second) return &*found->second;
+  if (const auto& known = found->second; known) return &known.value();
   dropped_.fetch_add(1, std::memory_order_relaxed);
   return nullptr;
 }
@@ -261,10 +261,11 @@ std::optional<Milliseconds> LogSinks::retry_in() const {
 
 std::vector<SinkProblem> LogSinks::problems() {
   while (auto note = reports_.pop()) {
-    if ((*note)->text.empty())
+    if ((*note)->text.empty()) {
       problems_.erase((*note)->sink);
-    else
+    } else {
       problems_[(*note)->sink] = (*note)->text;
+    }
   }
   std::vector<SinkProblem> list;
   list.reserve(problems_.size());
