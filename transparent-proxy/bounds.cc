@@ -18,7 +18,7 @@ using capture_client::InboundPort;
 using capture_client::OutboundTarget;
 
 constexpr std::size_t kMaxFileBytes = std::size_t{64} * 1024;
-// "inbound.ports" and the like; this format has five keys.
+// "inbound.ports" and the like; this format has six keys.
 constexpr std::size_t kMaxDots = 100;
 
 class Reader {
@@ -110,6 +110,12 @@ constexpr Key kKeys[] = {
      [](Reader& r, const toml::node& n, Bounds& b) { r.ports(n, b.outbound_ports); }},
     {{"outbound", "refuse_other", "true or false", "Whether other outbound traffic may be refused"},
      [](Reader& r, const toml::node& n, Bounds& b) { r.flag(n, b.may_refuse_other); }},
+    {{"outbound",
+      "redirect_dns",
+      "true or false",
+      "Whether queries to the host's resolvers may go to the agent, which answers the names of the "
+      "mesh and hands every other one on"},
+     [](Reader& r, const toml::node& n, Bounds& b) { r.flag(n, b.may_redirect_dns); }},
 };
 
 void read_table(Reader& reader, std::string_view name, const toml::node& node, Bounds& bounds) {
@@ -246,7 +252,15 @@ Checked<void> check_allowed(const InterceptConfig& wanted,
     return not_allowed("other traffic",
                        "may not be refused: outbound.refuse_other of capture.toml");
   }
+  if (wanted.dns_port != 0 && !allows_dns(bounds, set_by_root)) {
+    return not_allowed("queries for names",
+                       "may not be redirected: outbound.redirect_dns of capture.toml");
+  }
   return {};
+}
+
+bool allows_dns(const Bounds& bounds, const InterceptConfig* set_by_root) {
+  return bounds.may_redirect_dns || (set_by_root != nullptr && set_by_root->dns_port != 0);
 }
 
 Checked<void> check_narrower(const InterceptConfig& narrower, const InterceptConfig& wider) {
@@ -262,8 +276,12 @@ Checked<void> check_narrower(const InterceptConfig& narrower, const InterceptCon
   if (narrower.other == OtherTraffic::refuse && wider.other == OtherTraffic::pass) {
     return not_allowed("other traffic", "is not captured now");
   }
+  if (narrower.dns_port != 0 && wider.dns_port == 0) {
+    return not_allowed("queries for names", "are not redirected now");
+  }
   if (narrower.outbound_port != wider.outbound_port ||
-      narrower.inbound_port != wider.inbound_port) {
+      narrower.inbound_port != wider.inbound_port ||
+      (narrower.dns_port != 0 && narrower.dns_port != wider.dns_port)) {
     return not_allowed("agent's ports", "are not those of now");
   }
   return {};

@@ -26,6 +26,7 @@ struct Bounds {
   std::vector<IpPrefix> outbound_addresses;
   std::vector<PortRange> outbound_ports;
   bool may_refuse_other = false;
+  bool may_redirect_dns = false;
 
   friend bool operator==(const Bounds&, const Bounds&) = default;
 };
@@ -39,6 +40,7 @@ struct Bounds {
 ///     addresses = ["10.0.0.0/8", "fd00::/8"]
 ///     ports = ["1-65535"]
 ///     refuse_other = false
+///     redirect_dns = false
 [[nodiscard]] Checked<Bounds> parse_bounds(std::string_view text, const std::string& path);
 
 /// A key of capture.toml, for the man page.
@@ -58,6 +60,9 @@ struct BoundsKey {
 [[nodiscard]] Checked<void> check_allowed(const InterceptConfig& wanted,
                                           const Bounds& bounds,
                                           const InterceptConfig* set_by_root);
+
+/// Whether the agent may have queries for names redirected to itself.
+[[nodiscard]] bool allows_dns(const Bounds& bounds, const InterceptConfig* set_by_root);
 
 /// Success if `narrower` captures nothing that `wider` does not.
 [[nodiscard]] Checked<void> check_narrower(const InterceptConfig& narrower,

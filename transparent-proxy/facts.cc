@@ -20,6 +20,13 @@ namespace mooring::transparent_proxy {
 namespace {
 
 constexpr std::uint16_t kSshPort = 22;
+constexpr std::uint16_t kDnsPort = 53;
+constexpr const char* kResolvConf = "/etc/resolv.conf";
+constexpr std::size_t kMaxNameServers = 3;  // MAXNS of resolv.h
+// Of systemd, dnsmasq, unbound, BIND (Debian, Red Hat), PowerDNS and Knot. A socket for port 53
+// that was made before its program gave up root does not tell.
+constexpr std::array<std::string_view, 7> kResolverAccounts{
+    "systemd-resolve", "dnsmasq", "unbound", "bind", "named", "pdns-recursor", "knot-resolver"};
 constexpr std::uint8_t kEstablished = 1;
 constexpr std::uint8_t kTimeWait = 6;
 constexpr std::uint8_t kListen = 10;
@@ -205,15 +212,56 @@ std::size_t count_connections(std::uint16_t local_port) {
       }));
 }
 
+std::vector<std::uint32_t> parse_resolver_accounts(std::string_view passwd) {
+  std::vector<std::uint32_t> uids;
+  each_line(passwd, [&](std::string_view line) {
+    std::istringstream fields{std::string(line)};
+    std::string name;
+    std::string password;
+    std::string number;
+    std::getline(fields, name, ':');
+    std::getline(fields, password, ':');
+    std::getline(fields, number, ':');
+    const bool is_resolver = std::find(kResolverAccounts.begin(), kResolverAccounts.end(), name) !=
+                             kResolverAccounts.end();
+    std::uint32_t uid = 0;
+    std::from_chars(number.data(), number.data() + number.size(), uid);
+    if (is_resolver && uid != 0) uids.push_back(uid);
+  });
+  return uids;
+}
+
+std::vector<std::uint32_t> parse_resolver_sockets(std::string_view proc_udp) {
+  std::vector<std::uint32_t> uids;
+  for (const TcpEntry& entry : parse_proc_tcp(proc_udp)) {  // the columns are the same
+    if (entry.local.port == kDnsPort && entry.uid != 0) uids.push_back(entry.uid);
+  }
+  return uids;
+}
+
+std::vector<IpAddress> host_name_servers() {
+  auto found = parse_resolvers(etc_file(kResolvConf));
+  if (found.size() > kMaxNameServers) found.resize(kMaxNameServers);
+  return found;
+}
+
 HostFacts gather_facts(std::uint32_t agent_uid) {
   HostFacts facts;
   facts.agent_uid = agent_uid;
   facts.boot_suffix = content_of("/proc/sys/kernel/random/boot_id").substr(0, 8);
-  for (const char* path : {"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}) {
+  for (const char* path : {kResolvConf, "/run/systemd/resolve/resolv.conf"}) {
     const auto found = parse_resolvers(etc_file(path));
     facts.resolvers.insert(facts.resolvers.end(), found.begin(), found.end());
   }
   sort_unique(facts.resolvers);
+  facts.name_servers = host_name_servers();
+  facts.resolver_uids = parse_resolver_accounts(etc_file("/etc/passwd"));
+  for (const char* path : {"/proc/net/udp", "/proc/net/udp6"}) {
+    const auto found = parse_resolver_sockets(content_of(path));
+    facts.resolver_uids.insert(facts.resolver_uids.end(), found.begin(), found.end());
+  }
+  std::erase(facts.resolver_uids, agent_uid);
+  sort_unique(facts.resolver_uids);
 
   std::vector<std::uint16_t> ports{kSshPort};
   const auto add = [&](const std::vector<std::uint16_t>& more) {

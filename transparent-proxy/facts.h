@@ -16,6 +16,12 @@ namespace mooring::transparent_proxy {
 
 /// "nameserver" lines of resolv.conf(5).
 [[nodiscard]] std::vector<IpAddress> parse_resolvers(std::string_view text);
+/// Accounts of passwd(5) under which resolvers run, but root's.
+[[nodiscard]] std::vector<std::uint32_t> parse_resolver_accounts(std::string_view passwd);
+/// Users of the sockets of /proc/net/udp or udp6 that are bound to port 53, but root.
+[[nodiscard]] std::vector<std::uint32_t> parse_resolver_sockets(std::string_view proc_udp);
+/// What applications ask: /etc/resolv.conf, as far as resolv.conf(5) lets it count.
+[[nodiscard]] std::vector<IpAddress> host_name_servers();
 /// "Port" and the ports of "ListenAddress" of sshd_config(5).
 [[nodiscard]] std::vector<std::uint16_t> parse_sshd_ports(std::string_view text);
 /// "ListenStream=" lines of ssh.socket, systemd.socket(5).

@@ -16,6 +16,7 @@ namespace {
 std::vector<std::uint16_t> redirected_to(const Plan& plan) {
   std::vector<std::uint16_t> ports{plan.outbound_port};
   if (plan.redirects_inbound) ports.push_back(plan.inbound_port);
+  if (plan.redirects_dns()) ports.push_back(plan.dns.port);
   return ports;
 }
 

@@ -36,6 +36,7 @@ constexpr std::array kNeverCaptured{
     NeverCaptured{"ff00::/8", "multicast"},
 };
 
+constexpr std::uint16_t kDnsPort = 53;
 // DHCP and DHCPv6, client and server (IANA service names and port numbers).
 constexpr std::array<std::uint16_t, 4> kDhcpPorts{67, 68, 546, 547};
 
@@ -204,6 +205,33 @@ void plan_exclusions(const InterceptConfig& config, const HostFacts& facts, Plan
   sort_unique(made.never_ports);
 }
 
+// A stub on this host asks the others: where one is named, queries that go past it are its own, or
+// an application's that found it wanting, and neither may come back to it through the agent.
+void plan_dns(const InterceptConfig& config, const HostFacts& facts, Plan& made) {
+  if (config.dns_port == 0 || has(config.exclude_ports, kDnsPort)) return;
+  const bool has_stub = std::any_of(facts.name_servers.begin(),
+                                    facts.name_servers.end(),
+                                    [](const IpAddress& server) { return server.is_loopback(); });
+  const IpPrefix link_local = *parse_prefix("fe80::/10");
+  for (const IpAddress& server : facts.name_servers) {
+    const bool is_excluded =
+        std::any_of(config.exclude_addresses.begin(),
+                    config.exclude_addresses.end(),
+                    [&](const IpPrefix& excluded) { return excluded.contains(server); });
+    // The agent cannot ask one whose address has a scope.
+    if (!is_excluded && !link_local.contains(server) && server.is_loopback() == has_stub)
+      made.dns.resolvers.push_back(host_prefix(server));
+  }
+  sort_unique(made.dns.resolvers);
+  if (made.dns.resolvers.empty()) {
+    made.notes.emplace_back("names of the mesh do not resolve: /etc/resolv.conf names no resolver");
+    return;
+  }
+  made.dns.port = config.dns_port;
+  made.dns.except = facts.resolver_uids;
+  sort_unique(made.dns.except);
+}
+
 }  // namespace
 
 bool is_closed(OnAgentDeath fate) noexcept {
@@ -231,6 +259,9 @@ Checked<Plan> plan(const InterceptConfig& config, const HostFacts& facts) {
   if (config.outbound_port == config.inbound_port) {
     return refuse("capture", "outbound_port and inbound_port are the same");
   }
+  if (config.dns_port == config.outbound_port || config.dns_port == config.inbound_port) {
+    return refuse("capture", "the port for names is one that connections are redirected to");
+  }
   Plan made;
   made.boot_suffix = facts.boot_suffix;
   made.agent_uid = facts.agent_uid;
@@ -241,6 +272,7 @@ Checked<Plan> plan(const InterceptConfig& config, const HostFacts& facts) {
   plan_exclusions(config, facts, made);
   if (auto ok = plan_inbound(config, facts, made); !ok) return fail(ok.error());
   if (auto ok = plan_outbound(config, facts, made); !ok) return fail(ok.error());
+  plan_dns(config, facts, made);
   made.redirects_inbound = !facts.has_tproxy && made.captures_inbound();
   if (made.redirects_inbound) {
     made.notes.push_back(fmt::format(

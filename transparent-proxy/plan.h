@@ -19,8 +19,10 @@ using capture_client::OtherTraffic;
 /// What a plan depends on beyond the wish. Gathered by gather_facts() in facts.h.
 struct HostFacts {
   std::uint32_t agent_uid = 0;
-  std::string boot_suffix;  // 8 hex digits, new at every boot; part of every name we give
-  std::vector<IpAddress> resolvers;
+  std::string boot_suffix;           // 8 hex digits, new at every boot; part of every name we give
+  std::vector<IpAddress> resolvers;  // of /etc/resolv.conf, and systemd-resolved's own
+  std::vector<IpAddress> name_servers;  // of /etc/resolv.conf: what applications ask, in its order
+  std::vector<std::uint32_t> resolver_uids;  // users of resolvers on this host, none of them root
   std::vector<std::uint16_t> sshd_ports;
   std::vector<IpAddress> ssh_peers;  // other ends of the SSH connections to this host
   bool has_tproxy = true;            // else services are captured by redirect
@@ -38,6 +40,16 @@ struct OutboundGroup {
   friend bool operator==(const OutboundGroup&, const OutboundGroup&) = default;
 };
 
+/// Queries to the host's resolvers that go to the agent. Never part of the guard: names must not
+/// end with the agent.
+struct DnsRedirect {
+  std::uint16_t port = 0;             // of the agent; 0: they are left alone
+  std::vector<IpPrefix> resolvers;    // sorted
+  std::vector<std::uint32_t> except;  // sorted; users whose queries pass: local resolvers
+
+  friend bool operator==(const DnsRedirect&, const DnsRedirect&) = default;
+};
+
 struct Plan {
   std::string boot_suffix;
   std::uint32_t agent_uid = 0;
@@ -47,6 +59,7 @@ struct Plan {
   std::vector<IpPrefix> resolvers;         // ports 53 and 853 of these are never captured
   std::vector<std::uint16_t> never_ports;  // outbound
   std::vector<OutboundGroup> outbound;
+  DnsRedirect dns;
   bool refuse_other = false;
   OnAgentDeath other_on_agent_death = OnAgentDeath::open;
   std::vector<std::uint16_t> inbound_open;    // sorted; by what happens when the agent is gone
@@ -55,8 +68,9 @@ struct Plan {
   bool redirects_inbound = false;
   std::vector<std::string> notes;  // what was left out and why, for people
 
+  [[nodiscard]] bool redirects_dns() const noexcept { return dns.port != 0; }
   [[nodiscard]] bool captures_outbound() const noexcept {
-    return refuse_other || !outbound.empty();
+    return refuse_other || !outbound.empty() || redirects_dns();
   }
   [[nodiscard]] bool captures_inbound() const noexcept {
     return !inbound_open.empty() || !inbound_closed.empty();

@@ -39,8 +39,25 @@ class Lines {
   void add(fmt::format_string<Args...> format, Args&&... args) {
     out_ += fmt::format("-A {} {}\n", chain_, fmt::format(format, std::forward<Args>(args)...));
   }
+  void exclude_agent(const Plan& plan) { add("-m owner --uid-owner {} -j RETURN", plan.agent_uid); }
+  // Before loopback leaves the chain: a stub has an address there.
+  void redirect_dns(const Plan& plan) {
+    if (!plan.redirects_dns()) return;
+    std::string of_others;
+    for (const std::uint32_t uid : plan.dns.except)
+      of_others += fmt::format("-m owner ! --uid-owner {} ", uid);
+    for (const IpPrefix& resolver : plan.dns.resolvers) {
+      if (!is_ours(resolver)) continue;
+      for (const char* first : {"-p udp --dport 53", "-p tcp --dport 53 --syn"}) {
+        add("-d {} {} {}-j REDIRECT --to-ports {}",
+            resolver.to_string(),
+            first,
+            of_others,
+            plan.dns.port);
+      }
+    }
+  }
   void exclude_outbound(const Plan& plan) {
-    add("-m owner --uid-owner {} -j RETURN", plan.agent_uid);
     add("-o lo -j RETURN");
     for (const IpPrefix& prefix : plan.never) {
       if (is_ours(prefix)) add("-d {} -j RETURN", prefix.to_string());
@@ -113,6 +130,8 @@ std::vector<IptablesPart> capture_parts(const Plan& plan, char letter, bool is_v
   if (plan.captures_outbound()) {
     const std::string name = chain_name(plan, generation, "out");
     Lines lines(name, is_v6);
+    lines.exclude_agent(plan);
+    lines.redirect_dns(plan);
     lines.exclude_outbound(plan);
     lines.each_target(plan, false, fmt::format("-j REDIRECT --to-ports {}", plan.outbound_port));
     parts.push_back({{"nat", "OUTPUT", name}, lines.text()});
@@ -132,6 +151,7 @@ std::vector<IptablesPart> guard_parts(const Plan& plan, bool is_v6) {
   if (plan.guards_outbound()) {
     const std::string name = chain_name(plan, "guard", "out");
     Lines lines(name, is_v6);
+    lines.exclude_agent(plan);
     lines.exclude_outbound(plan);
     lines.each_target(
         plan, true, "-m conntrack ! --ctstate DNAT -j REJECT --reject-with tcp-reset");

@@ -62,9 +62,33 @@ std::vector<std::uint16_t> all_inbound(const Plan& plan) {
   return ports;
 }
 
+// Before loopback leaves the chain: a stub has an address there.
+void redirect_dns(Text& text, const Plan& plan, std::string_view family) {
+  if (!plan.redirects_dns()) return;
+  const std::string of_others =
+      plan.dns.except.empty()
+          ? std::string()
+          : fmt::format("meta skuid != {{ {} }} ", fmt::join(plan.dns.except, ", "));
+  for (const bool is_v6 : {false, true}) {
+    if (!has_family(family, is_v6)) continue;
+    const std::string resolvers = destination(plan.dns.resolvers, is_v6);
+    if (resolvers.empty()) continue;
+    text.rule(
+        "{}{} udp dport 53 redirect to :{} comment \"names\"", of_others, resolvers, plan.dns.port);
+    text.rule("{}{} tcp dport 53 {} redirect to :{} comment \"names\"",
+              of_others,
+              resolvers,
+              kFirstSegment,
+              plan.dns.port);
+  }
+}
+
+void exclude_agent(Text& text, const Plan& plan) {
+  text.rule("meta skuid {} return comment \"the agent itself\"", plan.agent_uid);
+}
+
 // What leaves the chain before anything is captured or refused.
 void exclude_outbound(Text& text, const Plan& plan, std::string_view family) {
-  text.rule("meta skuid {} return comment \"the agent itself\"", plan.agent_uid);
   text.rule("oifname \"lo\" return comment \"loopback\"");
   for (const bool is_v6 : {false, true}) {
     if (!has_family(family, is_v6)) continue;
@@ -83,6 +107,8 @@ void exclude_outbound(Text& text, const Plan& plan, std::string_view family) {
 void outbound_chain(Text& text, const Plan& plan, std::string_view family) {
   text.line(1, "chain outbound {{");
   text.rule("type nat hook output priority -110; policy accept;");
+  exclude_agent(text, plan);
+  redirect_dns(text, plan, family);
   exclude_outbound(text, plan, family);
   for (const OutboundGroup& group : plan.outbound) {
     if (!has_family(family, group.is_v6)) continue;
@@ -149,6 +175,7 @@ constexpr std::string_view kNotRedirected = "ct status & dnat == 0 reject with t
 void guard_outbound(Text& text, const Plan& plan, std::string_view family) {
   text.line(1, "chain outbound {{");
   text.rule("type filter hook output priority 0; policy accept;");
+  exclude_agent(text, plan);
   exclude_outbound(text, plan, family);
   for (const OutboundGroup& group : plan.outbound) {
     if (!has_family(family, group.is_v6) || !is_closed(group.on_agent_death)) continue;

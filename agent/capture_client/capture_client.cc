@@ -131,7 +131,9 @@ class CaptureClient::Session {
       // table.
       if (descriptors.size() == 1) owner_ = std::move(descriptors.front());
     } else if (const auto* status = std::get_if<Status>(&message.body)) {
+      const bool is_news = !status_ || status_->dns != status->dns;
       status_ = *status;
+      if (is_news) tell(CaptureEvent::Kind::told, to_string(status->dns));
     } else if (const auto* welcome = std::get_if<Welcome>(&message.body)) {
       phase_ = Phase::ready;
       was_reported_ = false;

@@ -21,9 +21,11 @@ namespace mooring::capture_client {
 
 /// What happened, for the log and `mooring status`.
 struct CaptureEvent {
-  enum class Kind : std::uint8_t { connected, disconnected, activated, dropped, refused };
+  enum class Kind : std::uint8_t { connected, disconnected, told, activated, dropped, refused };
   Kind kind = Kind::connected;
-  std::string text;  // refused: why; disconnected: the error; connected: backend
+  // refused: why; disconnected: the error; connected: backend; told (the first status, or one that
+  // says something else of queries for names): what
+  std::string text;
 };
 
 class CaptureClient {

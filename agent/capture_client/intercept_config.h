@@ -46,6 +46,9 @@ struct InterceptConfig {
   std::vector<std::uint16_t> exclude_ports;
   OtherTraffic other = OtherTraffic::pass;
   OnAgentDeath other_on_agent_death = OnAgentDeath::open;
+  /// Queries to the host's resolvers go to this port of 127.0.0.1 and [::1], where the agent
+  /// answers names; 0: they stay what they are. Gone with the agent in every case.
+  std::uint16_t dns_port = 0;
 
   friend bool operator==(const InterceptConfig&, const InterceptConfig&) = default;
 };

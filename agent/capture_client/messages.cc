@@ -22,7 +22,7 @@ bool is_prefix(const IpPrefix& prefix) noexcept {
 
 // ---- each message, both ways. The order of the fields is the format.
 
-void write(WireWriter& out, const InterceptConfig& config) {
+void write(WireWriter& out, const InterceptConfig& config, std::uint8_t version) {
   AGENT_CHECK(check_bounds(config));
   out.number(config.outbound_port);
   out.number(config.inbound_port);
@@ -45,9 +45,10 @@ void write(WireWriter& out, const InterceptConfig& config) {
     out.number(port);
   out.number(static_cast<std::uint8_t>(config.other));
   out.number(static_cast<std::uint8_t>(config.other_on_agent_death));
+  if (version >= 3) out.number(config.dns_port);
 }
 
-InterceptConfig read_config(WireReader& in) {
+InterceptConfig read_config(WireReader& in, std::uint8_t version) {
   InterceptConfig config;
   config.outbound_port = in.port();
   config.inbound_port = in.port();
@@ -72,6 +73,7 @@ InterceptConfig read_config(WireReader& in) {
   }
   config.other = in.choice(OtherTraffic::refuse);
   config.other_on_agent_death = in.choice(OnAgentDeath::closed);
+  if (version >= 3) config.dns_port = in.number<std::uint16_t>();
   return config;
 }
 
@@ -84,18 +86,18 @@ void read(WireReader& in, Hello& hello) {
   hello.version = in.text(kMaxTextBytes);
 }
 
-void write(WireWriter& out, const SetPlan& set) {
-  write(out, set.config);
+void write(WireWriter& out, const SetPlan& set, std::uint8_t version) {
+  write(out, set.config, version);
 }
-void read(WireReader& in, SetPlan& set) {
-  set.config = read_config(in);
+void read(WireReader& in, SetPlan& set, std::uint8_t version) {
+  set.config = read_config(in, version);
 }
-void write(WireWriter& out, const TryPlan& attempt) {
-  write(out, attempt.config);
+void write(WireWriter& out, const TryPlan& attempt, std::uint8_t version) {
+  write(out, attempt.config, version);
   out.number(attempt.limit_s);
 }
-void read(WireReader& in, TryPlan& attempt) {
-  attempt.config = read_config(in);
+void read(WireReader& in, TryPlan& attempt, std::uint8_t version) {
+  attempt.config = read_config(in, version);
   attempt.limit_s = in.number<std::uint16_t>();
   if (attempt.limit_s == 0 || attempt.limit_s > kMaxTrialSeconds) in.fail_with(Errc::too_large);
 }
@@ -105,17 +107,17 @@ void write(WireWriter& out, const Trial& trial) {
 void read(WireReader& in, Trial& trial) {
   trial.limit_s = in.number<std::uint16_t>();
 }
-void write(WireWriter& out, const Activate& activate) {
-  write(out, activate.config);
+void write(WireWriter& out, const Activate& activate, std::uint8_t version) {
+  write(out, activate.config, version);
 }
-void read(WireReader& in, Activate& activate) {
-  activate.config = read_config(in);
+void read(WireReader& in, Activate& activate, std::uint8_t version) {
+  activate.config = read_config(in, version);
 }
-void write(WireWriter& out, const Narrow& narrow) {
-  write(out, narrow.config);
+void write(WireWriter& out, const Narrow& narrow, std::uint8_t version) {
+  write(out, narrow.config, version);
 }
-void read(WireReader& in, Narrow& narrow) {
-  narrow.config = read_config(in);
+void read(WireReader& in, Narrow& narrow, std::uint8_t version) {
+  narrow.config = read_config(in, version);
 }
 
 void write(WireWriter&, const Drop&) {}
@@ -210,8 +212,9 @@ void write(WireWriter& out, const Status& status, std::uint8_t version) {
   out.number(status.since_unix_s);
   out.text(status.problem, kMaxTextBytes);
   out.number(static_cast<std::uint8_t>(status.config ? 1 : 0));
-  if (status.config) write(out, *status.config);
+  if (status.config) write(out, *status.config, version);
   if (version >= 2) out.number(status.trial_ends_unix_s);
+  if (version >= 3) out.number(static_cast<std::uint8_t>(status.dns));
 }
 void read(WireReader& in, Status& status, std::uint8_t version) {
   status.state = in.choice(CaptureState::gave_up);
@@ -226,8 +229,9 @@ void read(WireReader& in, Status& status, std::uint8_t version) {
   status.openings = in.number<std::uint32_t>();
   status.since_unix_s = in.number<std::uint64_t>();
   status.problem = in.text(kMaxTextBytes);
-  if (in.flag()) status.config = read_config(in);
+  if (in.flag()) status.config = read_config(in, version);
   if (version >= 2) status.trial_ends_unix_s = in.number<std::uint64_t>();
+  if (version >= 3) status.dns = in.choice(DnsRedirection::active);
 }
 
 // What is the same in every version that is served.
@@ -289,6 +293,18 @@ const char* to_string(CaptureState state) noexcept {
       return "held_off";
     case CaptureState::gave_up:
       return "gave_up";
+  }
+  return "invalid";
+}
+
+const char* to_string(DnsRedirection dns) noexcept {
+  switch (dns) {
+    case DnsRedirection::not_allowed:
+      return "not_allowed";
+    case DnsRedirection::allowed:
+      return "allowed";
+    case DnsRedirection::active:
+      return "active";
   }
   return "invalid";
 }

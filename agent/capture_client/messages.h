@@ -19,8 +19,10 @@ namespace mooring::capture_client {
 /// Raised when a message changes its layout or meaning. An upgrade restarts agent and helper one
 /// at a time, so both serve the version before as well, with the fields that it knows.
 ///   2  Status has trial_ends_unix_s; Confirm brings a descriptor of /proc
-inline constexpr std::uint8_t kProtocolVersion = 2;
-inline constexpr std::uint8_t kOldestProtocol = kProtocolVersion - 1;
+///   3  InterceptConfig has dns_port, Status has dns
+inline constexpr std::uint8_t kProtocolVersion = 3;
+/// Version 2 writes the state file in the layout of 1, which is read as long as 2 is served.
+inline constexpr std::uint8_t kOldestProtocol = 1;
 inline constexpr std::size_t kMaxMessageBytes = 128 * 1024;
 inline constexpr std::size_t kMaxTextBytes = 512;
 inline constexpr std::uint16_t kMaxTrialSeconds = 3600;
@@ -138,6 +140,15 @@ enum class CaptureState : std::uint8_t {
 /// Snake-case name, for status lines.
 [[nodiscard]] const char* to_string(CaptureState state) noexcept;
 
+/// Queries to the host's resolvers.
+enum class DnsRedirection : std::uint8_t {
+  not_allowed,  // neither capture.toml nor root's plan has it; an older helper knows of none
+  allowed,      // the agent may ask for it
+  active,       // they go to the agent
+};
+/// Likewise.
+[[nodiscard]] const char* to_string(DnsRedirection dns) noexcept;
+
 struct Status {
   CaptureState state = CaptureState::off;
   std::string backend;          // "nft inet", "nft ip+ip6", "iptables-nft", "iptables-legacy"
@@ -153,6 +164,7 @@ struct Status {
   std::string problem;                    // the last one, empty if there was none
   std::optional<InterceptConfig> config;  // captured now, or by the agent's return
   std::uint64_t trial_ends_unix_s = 0;    // 0: nothing waits for a confirmation
+  DnsRedirection dns = DnsRedirection::not_allowed;
   friend bool operator==(const Status&, const Status&) = default;
 };
 

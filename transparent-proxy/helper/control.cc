@@ -69,7 +69,8 @@ void CaptureControl::start() {
 }
 
 Checked<void> CaptureControl::capture(const InterceptConfig& config) {
-  auto made = plan(config, env_.facts());
+  HostFacts facts = env_.facts();
+  auto made = plan(config, facts);
   if (!made) return fail(made.error());
   if (!made->captures_anything()) return capture_nothing();
   if (auto done = env_.rules.capture(*made); !done) {
@@ -86,8 +87,10 @@ Checked<void> CaptureControl::capture(const InterceptConfig& config) {
             view.is_owned,
             config.outbound.size(),
             config.inbound.size());
+  if (!made->redirects_dns()) forget_queries();
   active_ = config;
   plan_ = std::move(*made);
+  name_servers_ = std::move(facts.name_servers);
   grace_end_.reset();
   must_release_ = false;
   become(CaptureState::active);
@@ -101,6 +104,7 @@ Checked<void> CaptureControl::capture_nothing() {
     problem_ = describe(done.error());
     return done;
   }
+  forget_queries();
   active_.reset();
   plan_.reset();
   grace_end_.reset();
@@ -128,6 +132,7 @@ Checked<void> CaptureControl::activate(const InterceptConfig& config) {
     return refuse("root switched capture off; \"mooring capture on\" switches it on again");
   const auto bounds = env_.bounds();
   if (!bounds) return fail(bounds.error());
+  may_redirect_dns_ = allows_dns(*bounds, set_by_root_ ? &*set_by_root_ : nullptr);
   if (auto ok = check_allowed(config, *bounds, set_by_root_ ? &*set_by_root_ : nullptr); !ok)
     return ok;
   budget_.reset();
@@ -159,8 +164,14 @@ Checked<void> CaptureControl::drop(Caller caller) {
   return {};
 }
 
+void CaptureControl::learn_whether_dns_is_allowed() {
+  const auto bounds = env_.bounds();
+  may_redirect_dns_ = bounds && allows_dns(*bounds, set_by_root_ ? &*set_by_root_ : nullptr);
+}
+
 void CaptureControl::on_agent_present() {
   is_agent_present_ = true;
+  learn_whether_dns_is_allowed();
   if (is_held_off_ || state_ == CaptureState::active || !set_by_root_) return;
   if (auto done = capture(InterceptConfig(*set_by_root_)); !done) {
     log::error("capture: not active although the agent is there: {}", describe(done.error()));
@@ -214,8 +225,13 @@ void CaptureControl::try_release() {
     problem_ = text;
     return;
   }
+  forget_queries();
   must_release_ = false;
   if (!trial_) end_trial();
+}
+
+void CaptureControl::forget_queries() const {
+  if (plan_ && plan_->redirects_dns() && env_.forget_queries) env_.forget_queries(plan_->dns.port);
 }
 
 void CaptureControl::on_rules_changed() {
@@ -236,11 +252,20 @@ void CaptureControl::on_rules_changed() {
 void CaptureControl::look_again() {
   last_try_ = env_.clock.mono();
   if (must_release_) return try_release();
-  if (state_ != CaptureState::active || !env_.rules.is_name_saved()) return;
+  if (state_ != CaptureState::active) return;
+  if (active_->dns_port != 0 && env_.name_servers() != name_servers_) {
+    log::info("capture: /etc/resolv.conf names other resolvers");
+    return recapture();
+  }
+  if (!env_.rules.is_name_saved()) return;
   log::warn(
       "capture: a firewall's file has saved table {}: taking another name, so that the file can be "
       "loaded",
       env_.rules.view().table);
+  recapture();
+}
+
+void CaptureControl::recapture() {
   if (auto done = capture(InterceptConfig(*active_)); !done) problem_ = describe(done.error());
 }
 
@@ -301,7 +326,15 @@ capture_client::Status CaptureControl::status() const {
   status.problem = trial_ ? describe_trial() : problem_;
   status.config = active_;
   if (trial_) status.trial_ends_unix_s = unix_seconds(trial_->wall_end);
+  status.dns = dns();
   return status;
+}
+
+capture_client::DnsRedirection CaptureControl::dns() const noexcept {
+  using capture_client::DnsRedirection;
+  if (state_ == CaptureState::active && plan_ && plan_->redirects_dns())
+    return DnsRedirection::active;
+  return may_redirect_dns_ && !is_held_off_ ? DnsRedirection::allowed : DnsRedirection::not_allowed;
 }
 
 }  // namespace mooring::transparent_proxy

@@ -46,11 +46,15 @@ class CaptureControl {
     Rules& rules;        // outlives the control
     const Clock& clock;  // likewise
     std::function<HostFacts()> facts;
+    std::function<std::vector<IpAddress>()> name_servers;  // facts().name_servers alone
     std::function<Checked<Bounds>()>
         bounds;  // read again for every request: capture.toml may have changed
     std::function<void(const SavedState&)> save;
     /// A file that tells the rollback what is on trial; empty: nothing is.
     std::function<Checked<void>(const std::string&)> save_trial{};
+    /// Queries for names are no longer redirected to this port: those who ask from one socket again
+    /// and again shall not go on there.
+    std::function<void(std::uint16_t)> forget_queries{};
   };
   enum class Caller : std::uint8_t { root, agent };
 
@@ -103,6 +107,10 @@ class CaptureControl {
   void release(const std::string& why, CaptureState next);
   void try_release();
   void look_again();
+  void recapture();
+  void learn_whether_dns_is_allowed();
+  void forget_queries() const;
+  [[nodiscard]] capture_client::DnsRedirection dns() const noexcept;
   [[nodiscard]] std::string describe_trial() const;
   void become(CaptureState state);
   void save();
@@ -118,6 +126,8 @@ class CaptureControl {
   Environment env_;
   std::optional<InterceptConfig> active_;  // captured now, or again when the agent comes back
   std::optional<Plan> plan_;               // of active_
+  std::vector<IpAddress> name_servers_;    // that plan_ was made for
+  bool may_redirect_dns_ = false;          // as of the agent's last word
   std::optional<InterceptConfig> set_by_root_;
   bool is_held_off_ = false;
   bool has_trial_mark_ = false;  // until the rules of the trial are gone or confirmed

@@ -20,6 +20,7 @@
 #include "core/sd_notify.h"
 #include "transparent-proxy/backend.h"
 #include "transparent-proxy/bounds.h"
+#include "transparent-proxy/conntrack.h"
 #include "transparent-proxy/facts.h"
 #include "transparent-proxy/helper/control.h"
 #include "transparent-proxy/helper/options.h"
@@ -150,6 +151,7 @@ class Helper {
               facts.has_tproxy = has_tproxy;
               return facts;
             },
+            host_name_servers,
             [config] { return load_bounds(config); },
             [state](const SavedState& saved) {
               if (const auto done = write_file_atomically(state, encode_state(saved), 0600);
@@ -157,7 +159,12 @@ class Helper {
                 log::warn("{} cannot be written: {}", state, describe(done.error()));
               }
             },
-            [trial](const std::string& content) { return write_or_remove(trial, content); }};
+            [trial](const std::string& content) { return write_or_remove(trial, content); },
+            [](std::uint16_t port) {
+              if (const auto done = forget_redirected_udp(port); !done)
+                log::warn("queries from open sockets may go nowhere for two minutes: {}",
+                          describe(done.error()));
+            }};
   }
 
   void watch_rules(bool is_told) {

@@ -142,7 +142,7 @@ void Server::on_unreadable(Session& session, const Error& error) {
   if (error.code == Errc::unsupported) {
     session.post(0,
                  Refused{Errc::unsupported,
-                         fmt::format("mooring-net {} speaks protocol {} and {}, not {}: restart "
+                         fmt::format("mooring-net {} speaks protocol {} to {}, not {}: restart "
                                      "what is older",
                                      MOORING_VERSION,
                                      kOldestProtocol,
@@ -244,8 +244,9 @@ void Server::on_confirm(Session& session,
 void Server::answer(Session& session, std::uint32_t id, const Checked<void>& outcome) {
   if (outcome) {
     // First the owner, then the answer: once the agent knows that capture is on, it holds what
-    // keeps it alive.
+    // keeps it alive, and knows what became of queries for names.
     hand_over_owner();
+    if (agent_ != nullptr) tell_status();
     session.post(id, Done{});
   } else {
     session.post(id, Refused{Errc::permission, describe(outcome.error())});

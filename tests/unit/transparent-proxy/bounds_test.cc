@@ -18,6 +18,7 @@ stay_closed = [5432]
 addresses = ["10.0.0.0/8", "fd00::/8"]
 ports = ["1-65535"]
 refuse_other = true
+redirect_dns = true
 )";
 
 Bounds bounds(std::string_view text) {
@@ -46,6 +47,7 @@ TEST(Bounds, ReadsEveryKey) {
               ElementsAre(*parse_prefix("10.0.0.0/8"), *parse_prefix("fd00::/8")));
   EXPECT_THAT(read.outbound_ports, ElementsAre(PortRange{1, 65535}));
   EXPECT_TRUE(read.may_refuse_other);
+  EXPECT_TRUE(read.may_redirect_dns);
 }
 
 TEST(Bounds, KeepsFromTheLibraryWhatItDoesNotSurvive) {

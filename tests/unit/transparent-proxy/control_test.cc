@@ -25,9 +25,16 @@ class Control : public testing::Test {
   CaptureControl make(SavedState state = {}) {
     return CaptureControl({rules,
                            clock,
-                           [] { return sample_facts(); },
+                           [this] {
+                             HostFacts facts = sample_facts();
+                             facts.name_servers = name_servers;
+                             return facts;
+                           },
+                           [this] { return name_servers; },
                            [this]() -> Checked<Bounds> { return bounds; },
-                           [this](const SavedState& kept) { saved = kept; }},
+                           [this](const SavedState& kept) { saved = kept; },
+                           {},
+                           [this](std::uint16_t port) { forgotten.push_back(port); }},
                           std::move(state));
   }
   static Bounds everything() {
@@ -49,6 +56,8 @@ class Control : public testing::Test {
   FakeRules rules;
   FakeClock clock;
   Bounds bounds = everything();
+  std::vector<std::uint16_t> forgotten;  // ports of queries
+  std::vector<IpAddress> name_servers = sample_facts().name_servers;
   SavedState saved;
 };
 
@@ -68,6 +77,48 @@ TEST_F(Control, RefusesBeyondTheBounds) {
   EXPECT_FALSE(control.activate(sample_config()));
   EXPECT_EQ(rules.captures, 0);
   EXPECT_EQ(control.status().state, CaptureState::off);
+}
+
+InterceptConfig with_names() {
+  InterceptConfig config = sample_config();
+  config.dns_port = 15053;
+  return config;
+}
+
+TEST_F(Control, QueriesForNamesAreRedirectedWhereThatIsAllowedAndNotWithoutTheAgent) {
+  using capture_client::DnsRedirection;
+  CaptureControl control = make();
+  control.on_agent_present();
+  EXPECT_EQ(control.status().dns, DnsRedirection::not_allowed);
+  const auto refused = control.activate(with_names());
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(describe(refused.error()), HasSubstr("outbound.redirect_dns"));
+  bounds.may_redirect_dns = true;
+  ASSERT_TRUE(control.activate(sample_config()));
+  EXPECT_EQ(control.status().dns, DnsRedirection::allowed);
+  ASSERT_TRUE(control.activate(with_names()));
+  EXPECT_EQ(control.status().dns, DnsRedirection::active);
+  EXPECT_TRUE(rules.last.redirects_dns());
+  EXPECT_TRUE(forgotten.empty());
+  control.on_agent_gone("killed");
+  EXPECT_EQ(forgotten, std::vector<std::uint16_t>{15053});
+  EXPECT_EQ(rules.kernel, Kernel::guarded);
+  EXPECT_NE(control.status().dns, DnsRedirection::active);
+}
+
+TEST_F(Control, RulesFollowTheHostsResolvers) {
+  bounds.may_redirect_dns = true;
+  CaptureControl control = make();
+  control.on_agent_present();
+  ASSERT_TRUE(control.activate(with_names()));
+  clock.now += 1s;
+  control.on_tick();
+  EXPECT_EQ(rules.captures, 1);
+  name_servers = {*parse_ip("10.0.0.54")};
+  clock.now += 1s;
+  control.on_tick();
+  EXPECT_EQ(rules.captures, 2);
+  EXPECT_EQ(rules.last.dns.resolvers, std::vector{*parse_prefix("10.0.0.54")});
 }
 
 TEST_F(Control, AppliesOnAgentDeathAndCountsTheOpening) {

@@ -48,6 +48,7 @@ class Conversation : public testing::Test {
         CaptureControl::Environment{rules,
                                     clock,
                                     [] { return sample_facts(); },
+                                    [] { return sample_facts().name_servers; },
                                     [this]() -> Checked<Bounds> { return bounds; },
                                     [](const SavedState&) {},
                                     [](const std::string&) { return Checked<void>{}; }},

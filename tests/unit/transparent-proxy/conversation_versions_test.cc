@@ -71,7 +71,7 @@ TEST_F(Conversation, AnOlderHelperIsSpokenToInItsVersion) {
   start_client();
   client->set_wanted(sample_config());
   run_until(Kind::activated);
-  EXPECT_EQ(older.refused, 1);
+  EXPECT_EQ(older.refused, capture_client::kProtocolVersion - 1);
   EXPECT_EQ(events.front().kind, Kind::connected) << "the other greeting is nobody's concern";
   EXPECT_EQ(events.front().text, "older");
 }
@@ -80,7 +80,7 @@ TEST_F(Query, AnOlderHelperIsAskedInItsVersion) {
   OlderHelper older(loop, path);
   const Answer answer = ask(capture_client::GetStatus{});
   ASSERT_TRUE(answer) << describe(answer.error());
-  EXPECT_EQ(older.refused, 1);
+  EXPECT_EQ(older.refused, capture_client::kProtocolVersion - 1);
 }
 
 TEST_F(Conversation, ACommandSpeaksToAnOlderHelperInItsVersion) {
@@ -148,7 +148,7 @@ TEST_F(Conversation, ANewerVersionIsRefusedInWords) {
   loop.run();
   newer.join();
   ASSERT_FALSE(told);
-  EXPECT_THAT(told.error().message, HasSubstr("speaks protocol 1 and 2, not 3"));
+  EXPECT_THAT(told.error().message, HasSubstr("speaks protocol 1 to 3, not 4"));
 }
 
 }  // namespace

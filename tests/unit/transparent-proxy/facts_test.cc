@@ -37,6 +37,25 @@ TEST(ParseResolvers, TakesNameserverLinesWithAndWithoutAScope) {
   EXPECT_THAT(parse_resolvers(""), IsEmpty());
 }
 
+TEST(ParseResolverAccounts, TakesThoseOfKnownResolversAndNeverRoot) {
+  EXPECT_THAT(
+      parse_resolver_accounts("root:x:0:0::/root:/bin/sh\nsystemd-resolve:x:991:991::/:\n"
+                              "dnsmasq:x:0:0::/:\nunbound:x:107:1::/:\nbroken\nweb:x:5:5::/:"),
+      ElementsAre(991U, 107U));
+}
+
+TEST(ParseResolverSockets, TakesTheUsersOfPort53ButRoot) {
+  EXPECT_THAT(
+      parse_resolver_sockets(
+          "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
+          "timeout inode\n"
+          "  1: 3500007F:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000   991  0 1\n"
+          "  2: 0100007F:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0  0 2\n"
+          "  3: 0100007F:3ACD 00000000:0000 07 00000000:00000000 00:00000000 00000000   998  0 "
+          "3\n"),
+      ElementsAre(991U));
+}
+
 TEST(ParseSshdPorts, TakesPortAndListenAddress) {
   EXPECT_THAT(parse_sshd_ports("#Port 1\nPort 22\n  port=2022 # comment\nListenAddress "
                                "10.0.0.1\nListenAddress 10.0.0.1:2222\n"

@@ -46,6 +46,60 @@ TEST(Plan, LeavesOutAPrefixInsideAnother) {
               ElementsAre(*parse_prefix("10.0.0.0/8"), *parse_prefix("11.0.0.0/8")));
 }
 
+std::vector<IpPrefix> redirected(std::vector<IpAddress> name_servers,
+                                 InterceptConfig config = InterceptConfig{}) {
+  HostFacts facts = sample_facts();
+  facts.name_servers = std::move(name_servers);
+  if (config.dns_port == 0) config.dns_port = 15053;
+  const auto made = plan(config, facts);
+  EXPECT_TRUE(made);
+  EXPECT_EQ(made->redirects_dns(), !made->dns.resolvers.empty());
+  EXPECT_EQ(made->captures_anything(), made->redirects_dns());
+  EXPECT_FALSE(made->guards_anything());
+  return made->dns.resolvers;
+}
+
+TEST(Plan, RedirectsQueriesToTheHostsResolversWhereThatIsAskedFor) {
+  EXPECT_THAT(redirected({*parse_ip("fd00::53"), *parse_ip("10.0.0.53"), *parse_ip("10.0.0.53")}),
+              ElementsAre(*parse_prefix("fd00::53"), *parse_prefix("10.0.0.53")));
+  EXPECT_THAT(plan(InterceptConfig{}, sample_facts())->dns.resolvers, IsEmpty());
+  InterceptConfig config;
+  config.dns_port = 15053;
+  EXPECT_THAT(plan(config, sample_facts())->dns.except, ElementsAre(101U, 102U));
+}
+
+TEST(Plan, WhatAStubAsksIsNotRedirected) {
+  EXPECT_THAT(redirected({*parse_ip("127.0.0.53"), *parse_ip("10.0.0.53")}),
+              ElementsAre(*parse_prefix("127.0.0.53")));
+  EXPECT_THAT(redirected({*parse_ip("::1")}), ElementsAre(*parse_prefix("::1")));
+}
+
+TEST(Plan, LeavesResolversThatAreExcludedOrThatTheAgentCannotAsk) {
+  InterceptConfig config;
+  config.exclude_addresses = {*parse_prefix("10.0.0.0/24")};
+  EXPECT_THAT(redirected({*parse_ip("10.0.0.53"), *parse_ip("fe80::1")}, config), IsEmpty());
+  config.exclude_addresses.clear();
+  config.exclude_ports = {53};
+  EXPECT_THAT(redirected({*parse_ip("10.0.0.53")}, config), IsEmpty());
+}
+
+TEST(Plan, WithoutAResolverSaysThatNamesDoNotResolve) {
+  InterceptConfig config;
+  config.dns_port = 15053;
+  HostFacts facts = sample_facts();
+  facts.name_servers.clear();
+  const auto made = plan(config, facts);
+  ASSERT_TRUE(made);
+  EXPECT_FALSE(made->redirects_dns());
+  EXPECT_THAT(made->notes, Contains(HasSubstr("/etc/resolv.conf")));
+}
+
+TEST(Plan, RefusesAPortForNamesThatConnectionsAreRedirectedTo) {
+  InterceptConfig config;
+  config.dns_port = config.outbound_port;
+  EXPECT_FALSE(plan(config, sample_facts()));
+}
+
 TEST(Plan, KeepsFatesApart) {
   InterceptConfig config;
   config.outbound = {target("10.0.0.1", 80), target("10.0.0.1", 81, OnAgentDeath::closed)};

@@ -27,6 +27,15 @@ TEST(RenderIptables, WithoutTproxyServicesAreRedirected) {
   expect_golden("iptables-redirect.rules", text.v4);
 }
 
+TEST(RenderIptables, NamesGoToTheAgentAndAreNeverGuarded) {
+  InterceptConfig config;
+  config.outbound = {{*parse_prefix("240.0.0.0/4"), 5432, OnAgentDeath::closed}};
+  config.dns_port = 15053;
+  const IptablesText text = render_iptables(*plan(config, sample_facts()), 'a');
+  expect_golden("iptables-names-v4.rules", text.v4);
+  expect_golden("iptables-names-v6.rules", text.v6);
+}
+
 TEST(RenderIptables, BothFamilies) {
   const IptablesText text = render_iptables(sample_plan(), 'a');
   expect_golden("iptables-v4.rules", text.v4);

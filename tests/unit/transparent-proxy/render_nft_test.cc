@@ -29,6 +29,19 @@ TEST(RenderNft, OneTableForEachFamily) {
   expect_golden("nft-split.nft", render_nft(sample_plan(), {NftFamily::split, 'a', false}));
 }
 
+TEST(RenderNft, NamesGoToTheAgentAndAreNeverGuarded) {
+  InterceptConfig config;
+  config.outbound = {{*parse_prefix("240.0.0.0/4"), 5432, OnAgentDeath::closed}};
+  config.dns_port = 15053;
+  HostFacts facts = sample_facts();
+  const Plan made = *plan(config, facts);
+  expect_golden("nft-names.nft", render_nft(made, {}) + render_nft_guard(made, NftFamily::inet));
+  expect_golden("nft-names-split.nft", render_nft(made, {NftFamily::split, 'a', false}));
+  facts.name_servers = {*parse_ip("127.0.0.53")};
+  facts.resolver_uids.clear();
+  expect_golden("nft-names-stub.nft", render_nft(*plan(config, facts), {}));
+}
+
 TEST(RenderNft, Guard) {
   expect_golden("nft-guard.nft", render_nft_guard(sample_plan(), NftFamily::inet));
 }

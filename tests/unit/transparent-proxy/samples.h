@@ -10,6 +10,8 @@ inline HostFacts sample_facts() {
   facts.agent_uid = 998;
   facts.boot_suffix = "0123abcd";
   facts.resolvers = {*parse_ip("10.0.0.53"), *parse_ip("fd00::53")};
+  facts.name_servers = {*parse_ip("10.0.0.53"), *parse_ip("fd00::53")};
+  facts.resolver_uids = {102, 101};
   facts.sshd_ports = {22, 2222};
   facts.ssh_peers = {*parse_ip("10.9.8.7")};
   return facts;

@@ -33,6 +33,7 @@ class TrialTest : public testing::Test {
     return CaptureControl({rules,
                            clock,
                            [] { return sample_facts(); },
+                           [] { return sample_facts().name_servers; },
                            []() -> Checked<Bounds> { return Bounds{}; },
                            [this](const SavedState& kept) { saved = kept; },
                            [this](const std::string& text) -> Checked<void> {
