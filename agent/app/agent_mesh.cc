@@ -40,7 +40,7 @@ Checked<void> Agent::join_mesh(const config::ControlPlane& config) {
           [this](const observe::PrometheusOptions& options) {
             return observe::render_prometheus(stats_, facts(), options);
           }});
-  return control_plane_->start(redirection());
+  return control_plane_->start(redirection(), capture_->is_settled());
 }
 
 // What is said to be redirected has to be: without mooring-net the control plane gives listeners
@@ -49,7 +49,8 @@ Redirection Agent::redirection() const {
   static const bool kHasIpv6 = has_ipv6();
   Redirection made;
   const bool is_captured = config_.capture.enabled && capture_->has_sockets();
-  made.inbound = made.outbound = made.dns = is_captured;
+  made.inbound = made.outbound = is_captured;
+  made.dns = is_captured && capture_->redirects_dns() && control_plane_->dns_problem().empty();
   made.ipv6 = kHasIpv6;
   made.inbound_port = config_.capture.inbound_port;
   made.outbound_port = config_.capture.outbound_port;
@@ -58,7 +59,10 @@ Redirection Agent::redirection() const {
 }
 
 void Agent::on_capture_changed() {
-  if (control_plane_ && !is_stopping_) control_plane_->set_redirection(redirection());
+  if (control_plane_ && !is_stopping_) {
+    control_plane_->set_redirection(redirection());
+    if (capture_->is_settled()) control_plane_->settle();
+  }
   tell_status();
 }
 

@@ -80,6 +80,9 @@ Checked<std::unique_ptr<Agent>> Agent::build(const std::string& config_file,
           [raw = agent.get()] { raw->on_capture_changed(); },
           [raw = agent.get()]() -> const snapshot::Resources* {
             return raw->control_plane_ ? &raw->control_plane_->resources() : nullptr;
+          },
+          [raw = agent.get()] {
+            return raw->control_plane_ ? raw->control_plane_->dns_port() : std::uint16_t{0};
           }});
   if (auto started = agent->capture_->start(settings, agent->names_.names()); !started)
     return fail(started.error());

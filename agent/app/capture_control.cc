@@ -27,7 +27,7 @@ bool has_captured_services(const config::AgentConfig& config) {
 
 bool is_empty(const capture_client::InterceptConfig& config) {
   return config.outbound.empty() && config.inbound.empty() &&
-         config.other == capture_client::OtherTraffic::pass;
+         config.other == capture_client::OtherTraffic::pass && config.dns_port == 0;
 }
 
 }  // namespace
@@ -148,7 +148,13 @@ Checked<void> CaptureControl::apply(const config::AgentConfig& config,
 
 Checked<Interception> CaptureControl::interception() const {
   const snapshot::Resources* resources = effects_.resources ? effects_.resources() : nullptr;
-  if (resources != nullptr) return intercept_config(*resources, config_.capture);
+  if (resources != nullptr) {
+    auto wanted = intercept_config(*resources, config_.capture);
+    const auto& told = client_->status();
+    const bool is_allowed = told && told->dns != capture_client::DnsRedirection::not_allowed;
+    if (wanted && is_allowed && effects_.dns_port) wanted->config.dns_port = effects_.dns_port();
+    return wanted;
+  }
   return intercept_config(config_, [this](const std::string& name) {
     const auto found = names_.find(name);
     return found == names_.end() ? std::vector<IpAddress>{} : found->second;
@@ -252,6 +258,18 @@ bool CaptureControl::is_active() const noexcept {
   return client_->is_connected() && told && told->state == capture_client::CaptureState::active;
 }
 
+bool CaptureControl::is_settled() const noexcept {
+  return !config_.capture.enabled || (client_ && client_->status());
+}
+
+bool CaptureControl::redirects_dns() const noexcept {
+  using capture_client::DnsRedirection;
+  if (!config_.capture.enabled || !client_ || !client_->status()) return false;
+  const DnsRedirection dns = client_->status()->dns;
+  const bool is_asked_for = wanted_ && wanted_->dns_port != 0 && client_->is_active();
+  return is_asked_for ? dns == DnsRedirection::active : dns != DnsRedirection::not_allowed;
+}
+
 std::uint32_t CaptureControl::repairs() const noexcept {
   if (!client_) return 0;
   const std::optional<capture_client::Status>& told = client_->status();
@@ -267,6 +285,10 @@ void CaptureControl::on_event(const CaptureEvent& event) {
     case CaptureEvent::Kind::disconnected:
       problem_ = "mooring-net is away: " + event.text;
       log::warn("{}", problem_);
+      break;
+    case CaptureEvent::Kind::told:
+      log::info("redirection of queries for names: {}", event.text);
+      want();
       break;
     case CaptureEvent::Kind::activated:
       problem_.clear();

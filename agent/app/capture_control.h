@@ -26,6 +26,8 @@ class CaptureControl {
     std::function<void()> on_change;                 // problem() or has_sockets() may be others
     /// A control plane's resources, which say what to capture; null: the configuration does.
     std::function<const snapshot::Resources*()> resources = {};
+    /// Where names of the mesh are answered, on both loopback addresses; 0: nowhere.
+    std::function<std::uint16_t()> dns_port = {};
   };
   CaptureControl(Loop& loop, SocketNeeds needs, Effects effects);
 
@@ -50,6 +52,10 @@ class CaptureControl {
   [[nodiscard]] bool is_active() const noexcept;
   /// The captured sockets that the configuration needs are there.
   [[nodiscard]] bool has_sockets() const noexcept { return client_ || !config_.capture.enabled; }
+  /// mooring-net has told its state, or there is no need of it.
+  [[nodiscard]] bool is_settled() const noexcept;
+  /// Queries to the host's resolvers go to the agent, or will once it has names.
+  [[nodiscard]] bool redirects_dns() const noexcept;
   /// Why what the configuration wants is not captured; empty when it is.
   [[nodiscard]] std::string problem() const;
   /// Rules that mooring-net had to repair, since its start.

@@ -16,6 +16,9 @@ namespace mooring::app {
 namespace {
 
 constexpr Milliseconds kRetryAddress{1000};
+// For mooring-net's first word. A second stream of one host is refused for as long as the first
+// one's end is not noticed everywhere.
+constexpr Milliseconds kSettling{2000};
 // Nobody has it (RFC 5737): the way there is the default route.
 constexpr std::uint32_t kElsewhere = 0xc0000201;
 
@@ -112,7 +115,7 @@ discovery::XdsOptions ControlPlane::options(discovery::BootstrapRequest identity
   return options;
 }
 
-Checked<void> ControlPlane::start(const Redirection& redirection) {
+Checked<void> ControlPlane::start(const Redirection& redirection, bool is_settled) {
   redirection_ = redirection;
   const char* credentials = std::getenv("CREDENTIALS_DIRECTORY");  // NOLINT(concurrency-mt-unsafe)
   auto token_file = discovery::token_path(config_.token_file, credentials);
@@ -122,11 +125,22 @@ Checked<void> ControlPlane::start(const Redirection& redirection) {
     const auto own = dataplane();
     if (!own) return fail(own.error());
   }
-  connect();
+  is_waiting_ = !is_settled;
+  if (is_settled) {
+    connect();
+  } else {
+    retry_.start(kSettling);
+  }
   return {};
 }
 
+void ControlPlane::settle() {
+  if (is_waiting_) connect();
+}
+
 void ControlPlane::connect() {
+  is_waiting_ = false;
+  retry_.stop();
   auto own = identity(redirection_);
   if (!own) {
     const std::string text = describe(own.error());

@@ -47,9 +47,12 @@ class ControlPlane final : private discovery::XdsClient::Owner {
   ControlPlane(const ControlPlane&) = delete;
   ControlPlane& operator=(const ControlPlane&) = delete;
 
-  /// Last good resources at once, then the control plane's. Fails for a Dataplane file or a
-  /// token's place that cannot be right.
-  [[nodiscard]] Checked<void> start(const Redirection& redirection);
+  /// Last good resources, then the control plane's. Where `is_settled` is false, after
+  /// settle(), or two seconds. Fails at once for a Dataplane file or a token's place that cannot be
+  /// right.
+  [[nodiscard]] Checked<void> start(const Redirection& redirection, bool is_settled);
+  /// What is redirected is known: nothing has to be told twice.
+  void settle();
   /// Ends the stream in order, so that the control plane forgets this host.
   void stop();
   /// Another one is told to the control plane by a new stream.
@@ -62,6 +65,10 @@ class ControlPlane final : private discovery::XdsClient::Owner {
       const std::set<std::string>& names) const;
   [[nodiscard]] ControlPlaneState state() const;
   [[nodiscard]] bool is_live() const noexcept;
+  /// Where names of the mesh are answered; 0: nowhere yet.
+  [[nodiscard]] std::uint16_t dns_port() const noexcept { return dns_.port(); }
+  /// Why names of the mesh are not answered; empty where nothing is known of that.
+  [[nodiscard]] const std::string& dns_problem() const noexcept { return dns_.problem(); }
 
  private:
   // discovery::XdsClient::Owner
@@ -90,7 +97,8 @@ class ControlPlane final : private discovery::XdsClient::Owner {
   tls::Scratch scratch_;
   Redirection redirection_;
   std::string token_file_;
-  std::string problem_;  // why there is no client yet
+  std::string problem_;      // why there is no client yet
+  bool is_waiting_ = false;  // for settle()
   std::unique_ptr<discovery::XdsClient> client_;
   MeshDns dns_;
   MeshMetrics metrics_;

@@ -110,8 +110,11 @@ void MeshDns::listen() {
   is_listening_ = true;
   problem_.clear();
   const auto v6 = server_.listen({IpAddress::v6_loopback(), port_});
-  if (!v6 && !net::is_lack_of_family(v6.error()))
-    log::warn("names are not served on ::1: {}", describe(v6.error()));
+  is_complete_ = v6 || net::is_lack_of_family(v6.error());
+  if (!is_complete_) {
+    problem_ = fmt::format("names are not served on ::1 port {}: {}", port_, describe(v6.error()));
+    log::error("{}", problem_);
+  }
   log::info("{} names of the mesh are served on port {}", names(), port_);
 }
 

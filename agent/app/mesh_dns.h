@@ -46,6 +46,10 @@ class MeshDns {
   /// On 127.0.0.1, and ::1 where the host has it. Tried again with each set_names() until it
   /// works.
   void set_names(dns::Table table);
+  /// Where both loopback addresses, as far as the host has them, answer names; 0: nowhere yet.
+  [[nodiscard]] std::uint16_t port() const noexcept {
+    return is_complete_ ? port_ : std::uint16_t{0};
+  }
   /// Why names are not served; empty when they are.
   [[nodiscard]] const std::string& problem() const noexcept { return problem_; }
   [[nodiscard]] std::size_t names() const noexcept { return server_.table().addresses.size(); }
@@ -58,6 +62,7 @@ class MeshDns {
   HostResolvers resolvers_;
   dns::Server server_;
   bool is_listening_ = false;
+  bool is_complete_ = false;
   std::string problem_;
 };
 

@@ -168,7 +168,7 @@ void Join::show_plan() const {
       fmt::format("Answers    {}\n"
                   "Dataplane  {} of mesh {}{}, at {}\n"
                   "Serves     {}\n"
-                  "Capture    {}; allowed by {}: inbound {}, outbound {}\n",
+                  "Capture    {}; allowed by {}: inbound {}, outbound {}{}\n",
                   fmt::join(answered_, ", "),
                   dataplane_.name,
                   dataplane_.mesh,
@@ -178,7 +178,8 @@ void Join::show_plan() const {
                   config_.capture.enabled ? "on" : "off",
                   paths_.bounds,
                   ports_text(bounds_.inbound_ports),
-                  prefixes_text(bounds_.outbound_addresses)));
+                  prefixes_text(bounds_.outbound_addresses),
+                  bounds_.may_redirect_dns ? ", queries for names" : ""));
   for (const PlannedFile& file : files_)
     say(fmt::format("{:<10} {}\n", to_string(file.action), file.path));
   for (const std::string& warning : warnings_)

@@ -99,6 +99,7 @@ Bounds widen_bounds(Bounds bounds, const app::Dataplane& dataplane) {
   if (!covers(bounds.outbound_addresses, meshed)) bounds.outbound_addresses.push_back(meshed);
   const PortRange every;
   if (!covers(bounds.outbound_ports, every)) bounds.outbound_ports = {every};
+  bounds.may_redirect_dns = true;
   return bounds;
 }
 
@@ -114,10 +115,12 @@ std::string render_bounds(const Bounds& bounds) {
       ports_text(bounds.inbound_ports));
   if (!bounds.stay_closed.empty())
     text += fmt::format("stay_closed = [{}]\n", ports_text(bounds.stay_closed));
-  text += fmt::format("[outbound]\naddresses = [{}]\nports = [{}]\nrefuse_other = {}\n",
-                      fmt::join(prefixes, ", "),
-                      ports_text(bounds.outbound_ports),
-                      bounds.may_refuse_other);
+  text += fmt::format(
+      "[outbound]\naddresses = [{}]\nports = [{}]\nrefuse_other = {}\nredirect_dns = {}\n",
+      fmt::join(prefixes, ", "),
+      ports_text(bounds.outbound_ports),
+      bounds.may_refuse_other,
+      bounds.may_redirect_dns);
   return text;
 }
 

@@ -38,8 +38,8 @@ inline constexpr std::string_view kBeforeJoin = ".before-join";
 [[nodiscard]] std::string render_settings(const config::ControlPlane& control_plane, bool captures);
 
 /// What the agent has to be allowed for this Dataplane: its inbound ports, and the addresses that
-/// Kuma gives to the services of a mesh (240.0.0.0/4) at every port. What `present` allows stays
-/// allowed.
+/// Kuma gives to the services of a mesh (240.0.0.0/4) at every port, and queries for their names.
+/// What `present` allows stays allowed.
 [[nodiscard]] transparent_proxy::Bounds widen_bounds(transparent_proxy::Bounds present,
                                                      const app::Dataplane& dataplane);
 [[nodiscard]] std::string render_bounds(const transparent_proxy::Bounds& bounds);

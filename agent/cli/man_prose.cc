@@ -82,6 +82,7 @@ stay_closed = [5432]
 addresses = ["10.0.0.0/8", "fd00::/8"]
 ports = ["1-65535"]
 refuse_other = false
+redirect_dns = true
 )",
       {}}}};
 

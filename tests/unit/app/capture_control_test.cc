@@ -160,7 +160,9 @@ class CaptureControlTest : public ::testing::Test {
                                               for (WorkerSocket& socket : more)
                                                 sockets.push_back(std::move(socket));
                                             },
-                                            [this] { ++changes; }});
+                                            [this] { ++changes; },
+                                            [this] { return resources; },
+                                            [this] { return dns_port; }});
   }
   [[nodiscard]] std::size_t count(proxy::SocketKind kind) const {
     return static_cast<std::size_t>(
@@ -185,6 +187,8 @@ class CaptureControlTest : public ::testing::Test {
   std::uint16_t free_port = find_free_port();
   std::vector<WorkerSocket> sockets;
   int changes = 0;
+  const snapshot::Resources* resources = nullptr;
+  std::uint16_t dns_port = 0;
   std::optional<FakeHelper> helper;
   std::optional<CaptureControl> control;
 };
@@ -297,6 +301,34 @@ TEST_F(CaptureControlTest, AHelperThatHangsCostsTheStatusALittleTimeAndTheLoopNo
   EXPECT_GE(turns, 5);
   EXPECT_EQ(control->state().state, "unknown");
   EXPECT_THAT(control->state().problem, HasSubstr("did not answer within"));
+}
+
+TEST_F(CaptureControlTest, QueriesForNamesAreAskedForWhenTheHelperAllowsItAndNamesAreServed) {
+  snapshot::Listener listener;
+  listener.name = "outbound";
+  listener.direction = snapshot::Direction::outbound;
+  listener.match = {{*parse_prefix("241.0.0.1"), 80}};
+  snapshot::Resources mesh;
+  mesh.listeners = {listener};
+  resources = &mesh;
+  dns_port = 15053;
+  make();
+  ASSERT_TRUE(control->start(config(true, ""), {}));
+  EXPECT_FALSE(control->is_settled());
+  helper.emplace(loop, path);
+  ASSERT_TRUE(run_until(loop, [&] { return control->is_active(); }));
+  EXPECT_TRUE(control->is_settled());
+  EXPECT_EQ(helper->activated.back().dns_port, 0) << "it is not allowed";
+  EXPECT_FALSE(control->redirects_dns());
+  helper->status.dns = DnsRedirection::allowed;
+  helper->tell();
+  ASSERT_TRUE(run_until(loop, [&] { return helper->activated.back().dns_port == 15053; }));
+  EXPECT_TRUE(control->redirects_dns());
+  ASSERT_TRUE(run_until(loop, [&] { return control->is_active(); }));
+  EXPECT_FALSE(control->redirects_dns()) << "confirmed, and the helper says that it is not done";
+  helper->status.dns = DnsRedirection::active;
+  helper->tell();
+  EXPECT_TRUE(run_until(loop, [&] { return control->redirects_dns(); }));
 }
 
 TEST_F(CaptureControlTest, DropWithoutAHelperIsDoneAtOnce) {

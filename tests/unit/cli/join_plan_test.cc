@@ -46,10 +46,11 @@ app::Dataplane serving(std::vector<std::uint16_t> ports) {
 
 TEST(WidenBounds, AllowsThePortsAndTheAddressesOfTheMesh) {
   const Bounds bounds = widen_bounds({}, serving({8080, 5432}));
-  EXPECT_EQ(render_bounds(bounds),
-            "# Written by `mooring join`: what the agent, and so the control plane, may have "
-            "captured on this host.\n[inbound]\nports = [8080, 5432]\n[outbound]\naddresses = "
-            "[\"240.0.0.0/4\"]\nports = [\"1-65535\"]\nrefuse_other = false\n");
+  EXPECT_EQ(
+      render_bounds(bounds),
+      "# Written by `mooring join`: what the agent, and so the control plane, may have "
+      "captured on this host.\n[inbound]\nports = [8080, 5432]\n[outbound]\naddresses = "
+      "[\"240.0.0.0/4\"]\nports = [\"1-65535\"]\nrefuse_other = false\nredirect_dns = true\n");
   EXPECT_EQ(parse_bounds(render_bounds(bounds), "x"), bounds);
 }
 
@@ -62,7 +63,7 @@ TEST(WidenBounds, KeepsWhatWasAllowedAndIsStableThen) {
   EXPECT_EQ(wider,
             parse_bounds("[inbound]\nports = [\"8000-8099\", 22000, 5432]\nstay_closed = [8080]\n"
                          "[outbound]\naddresses = [\"10.0.0.0/8\", \"240.0.0.0/4\"]\nports = "
-                         "[\"1-65535\"]\nrefuse_other = true\n",
+                         "[\"1-65535\"]\nrefuse_other = true\nredirect_dns = true\n",
                          "x"));
   EXPECT_EQ(widen_bounds(wider, serving({8080, 5432})), wider);
   EXPECT_EQ(parse_bounds(render_bounds(wider), "x"), wider);
