@@ -2,6 +2,11 @@
 good goes on being served whatever the control plane does."""
 import json
 import os
+import pathlib
+import signal
+import socket
+import struct
+import sys
 import time
 
 import pytest
@@ -17,6 +22,8 @@ from traffic import wait_until
 
 pytestmark = [pytest.mark.needs("agent", "helper", "control-plane", "curl")]
 VIP = "241.0.0.7"
+NAME = "db.svc.mesh.local"
+OUTSIDE, OUTSIDE_IP = "outside.test", "10.77.9.9"  # as resolver.py has it
 CLOSED_SOON = 3.0  # seconds from a change to its effect
 
 
@@ -472,9 +479,13 @@ def captured():
     with harness.Lab() as lab:
         mesh = Mesh(lab, captures=True)
         for host in (mesh.web, mesh.db):
-            host.allow_capture(harness.ALLOW_ANY_CAPTURE.replace('"10.77.0.0/16"', '"240.0.0.0/4"'))
+            host.allow_capture(harness.ALLOW_ANY_CAPTURE.replace('"10.77.0.0/16"', '"240.0.0.0/4"') + "redirect_dns = true\n")
             host.exec("ip", "route", "add", "default", "via", mesh.plane.host.ip)  # no host is without one
-        names = resources.dynamic_config("/run/mooring/dynamic.sock", {"/dns": resources.dns_records({"db.svc.mesh.local": VIP})})
+        outside = mesh.plane.host
+        mesh.resolver = outside.spawn("resolver", sys.executable, pathlib.Path(__file__).with_name("resolver.py"), outside.ip, outside.ip6)
+        wait_until(lambda: "ready" in mesh.resolver.log(), "the resolver answers")
+        mesh.web.path("/etc/resolv.conf").write_text(f"nameserver {outside.ip}\n")
+        names = resources.dynamic_config("/run/mooring/dynamic.sock", {"/dns": resources.dns_records({NAME: VIP})})
         server = resources.inbound(mesh.db.ip, PORT, DOMAIN, [mesh.ALLOW], is_captured=True)
         mesh.plane.set("default.db", [*mesh.server_side(mesh.ALLOW)[:2], server, resources.inbound_cluster(PORT, app_port=APP),
                                       *resources.passthrough([PORT])])
@@ -496,12 +507,131 @@ def test_an_inbound_port_is_captured_where_the_application_is_dialled(captured):
     assert captured.web.outcome(captured.db.ip, PORT) in DENIED  # plain text, from another host
 
 
-def test_names_of_the_mesh_are_answered(captured):
-    query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x02db\x03svc\x04mesh\x05local\x00\x00\x01\x00\x01"
-    with traffic.in_namespace(captured.web.namespace):
-        client = traffic.socket.socket(traffic.socket.AF_INET, traffic.socket.SOCK_DGRAM)
+def getent(host, name, user=None):
+    """What an application that asks the libc gets; None if there is no such name."""
+    words = host.exec("getent", "ahostsv4", name, user=user, check=False).stdout.split()
+    return words[0] if words else None
+
+
+def dns_query(name):
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    return b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + labels + b"\x00\x00\x01\x00\x01"
+
+
+def ask(host, server, name, kind=socket.SOCK_DGRAM):
+    """The last address in the answer of `server` to a query of our own; the client takes it from `server` alone."""
+    query = dns_query(name)
+    with traffic.in_namespace(host.namespace):
+        client = socket.socket(socket.AF_INET6 if ":" in server else socket.AF_INET, kind)
     with client:
         client.settimeout(5)
-        client.sendto(query, ("127.0.0.1", 15053))
-        answer = client.recv(512)
-    assert answer[:2] == query[:2] and answer[-4:] == bytes(map(int, VIP.split(".")))
+        client.connect((server, 53))
+        if kind == socket.SOCK_STREAM:
+            client.sendall(struct.pack("!H", len(query)) + query)
+            size, = struct.unpack("!H", traffic.receive_exactly(client, 2))
+            reply = traffic.receive_exactly(client, size)
+        else:
+            client.send(query)
+            reply = client.recv(512)
+    assert reply[:2] == query[:2]
+    return socket.inet_ntoa(reply[-4:])
+
+
+def names_are_redirected(host):
+    return getent(host, NAME) == VIP
+
+
+def test_applications_resolve_names_of_the_mesh_and_every_other_one(captured):
+    wait_until(lambda: names_are_redirected(captured.web), "names of the mesh resolve")
+    assert captured.web.exec("getent", "hosts", NAME).stdout.split() == [VIP, NAME]
+    assert getent(captured.web, OUTSIDE) == OUTSIDE_IP
+    assert getent(captured.web, "nowhere.test") is None
+    assert getent(captured.web, NAME, user=64103) == VIP
+    assert NAME not in captured.resolver.log() and OUTSIDE in captured.resolver.log()
+
+
+def test_an_application_reaches_a_service_by_its_name(captured):
+    wait_until(lambda: names_are_redirected(captured.web), "names of the mesh resolve")
+    seen = captured.web.exec("curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{remote_ip}", f"http://{NAME}:{OUT}/", check=False)
+    assert seen.stdout == VIP
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM], ids=["udp", "tcp"])
+@pytest.mark.parametrize("resolver", ["v4", "v6", "stub", "stub on ::1"])
+def test_names_resolve_whatever_resolver_the_host_has(captured, resolver, kind):
+    outside = captured.plane.host
+    server = {"v4": outside.ip, "v6": outside.ip6, "stub": "127.0.0.53", "stub on ::1": "::1"}[resolver]
+    stub = captured.web.spawn("stub", sys.executable, pathlib.Path(__file__).with_name("resolver.py"), server) if "stub" in resolver else None
+    captured.web.path("/etc/resolv.conf").write_text(f"nameserver {server}\n")
+    try:
+        def is_answered():
+            try:
+                return ask(captured.web, server, NAME) == VIP
+            except OSError:
+                return False
+        wait_until(is_answered, "the rules follow /etc/resolv.conf")
+        assert ask(captured.web, server, NAME, kind) == VIP
+        assert ask(captured.web, server, OUTSIDE, kind) == OUTSIDE_IP
+    finally:
+        if stub:
+            stub.kill()
+        captured.web.path("/etc/resolv.conf").write_text(f"nameserver {outside.ip}\n")
+    wait_until(lambda: names_are_redirected(captured.web), "names of the mesh resolve as before")
+
+
+def test_a_resolver_of_the_host_asks_upstream_past_the_agent(captured):
+    """Else its own queries would come back to it."""
+    captured.web.path("/etc/passwd").write_text(captured.web.path("/etc/passwd").read_text() + "unbound:x:64104:64104::/:/bin/false\n")
+    captured.web.path("/etc/resolv.conf").write_text(f"nameserver {captured.plane.host.ip}\nnameserver {captured.plane.host.ip6}\n")
+    wait_until(lambda: getent(captured.web, NAME, user=64104) is None, "its queries are its own")
+    assert getent(captured.web, OUTSIDE, user=64104) == OUTSIDE_IP
+    assert getent(captured.web, NAME) == VIP
+
+
+def test_names_do_not_die_with_the_agent(captured):
+    """Killed, or stalled: the queries go to the host's resolver again, and to the agent when it is back."""
+    web = captured.web
+    wait_until(lambda: names_are_redirected(web), "names of the mesh resolve")
+    for end in ("stalled", "killed"):
+        (web.agent.kill if end == "killed" else lambda: web.agent.signal(signal.SIGSTOP))()
+        wait_until(lambda: getent(web, OUTSIDE) == OUTSIDE_IP, f"other names resolve, the agent is {end}", timeout=7)
+        assert getent(web, NAME) is None
+        assert getent(web, OUTSIDE) == OUTSIDE_IP
+        if end == "killed":
+            web.start_agent()
+        else:
+            web.agent.signal(signal.SIGCONT)
+        wait_until(lambda: names_are_redirected(web), "names of the mesh resolve again")
+
+
+def test_an_application_that_asks_from_one_socket_is_not_left_behind(captured):
+    """Also where something else keeps NAT alive, as containers do: the kernel must forget where its queries went."""
+    web, server = captured.web, captured.plane.host.ip
+    web.nft("table ip other { chain out { type nat hook postrouting priority 100; }; }")
+    with traffic.in_namespace(web.namespace):
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def resolved(name):
+        try:
+            client.send(dns_query(name))
+            reply = client.recv(512)
+        except OSError:
+            return None
+        return None if reply[3] & 15 else socket.inet_ntoa(reply[-4:])
+    with client:
+        client.settimeout(0.5)
+        client.connect((server, 53))
+        assert resolved(NAME) == VIP
+        web.agent.kill()
+        wait_until(lambda: resolved(OUTSIDE) == OUTSIDE_IP, "other names resolve", timeout=7)
+    web.nft("delete table ip other")
+    web.start_agent()
+    wait_until(lambda: names_are_redirected(web), "names of the mesh resolve again")
+
+
+def test_the_agents_order_to_end_leaves_names_resolving(captured):
+    captured.web.agent.stop()
+    assert getent(captured.web, OUTSIDE) == OUTSIDE_IP
+    assert getent(captured.web, NAME) is None
+    captured.web.start_agent()
+    wait_until(lambda: names_are_redirected(captured.web), "names of the mesh resolve again")
