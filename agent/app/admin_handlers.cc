@@ -49,7 +49,9 @@ Report Agent::report() const {
       .capture = capture_->state(),
       .sink_problems = access_log_->sink_problems(),
       .endpoint = [this](const std::string& cluster, const SocketAddress& address) {
-        return workers_->endpoint(cluster, address);
+        const auto seen = workers_->health().seen(cluster, address);
+        return EndpointReport{
+            workers_->endpoint(cluster, address).connections, seen.is_ejected, seen.fails_check};
       }};
   return report;
 }

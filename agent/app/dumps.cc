@@ -138,9 +138,9 @@ Json cluster_json(const Report& report,
                   const snapshot::EndpointsPart& known) {
   Json endpoints = Json::array();
   for (const snapshot::Endpoint& endpoint : known.list) {
-    const proxy::EndpointState state = report.endpoint(cluster.name, endpoint.address);
+    const EndpointReport state = report.endpoint(cluster.name, endpoint.address);
     endpoints.push_back({{"address", endpoint.address.to_string()},
-                         {"state", state.is_ejected ? "ejected" : "healthy"},
+                         {"state", endpoint_state(state, endpoint.spec->health)},
                          {"connections", state.connections}});
   }
   return {{"name", cluster.name},
@@ -176,6 +176,23 @@ Json identity_json(const Report& report) {
 }
 
 }  // namespace
+
+const char* endpoint_state(const EndpointReport& endpoint, snapshot::HealthStatus told) noexcept {
+  switch (told) {
+    case snapshot::HealthStatus::unhealthy:
+    case snapshot::HealthStatus::timeout:
+      return "unhealthy";
+    case snapshot::HealthStatus::draining:
+      return "draining";
+    case snapshot::HealthStatus::unknown:
+    case snapshot::HealthStatus::healthy:
+    case snapshot::HealthStatus::degraded:
+      break;
+  }
+  if (endpoint.is_ejected) return "ejected";
+  if (endpoint.fails_check) return "unhealthy";
+  return told == snapshot::HealthStatus::degraded ? "degraded" : "healthy";
+}
 
 std::string config_dump_json(const Report& report) {
   Json listeners = Json::array();

@@ -28,12 +28,33 @@ Json listener_json(const snapshot::Listener& listener) {
   return {{"name", listener.name}, {"active_state", {{"listener", std::move(json)}}}};
 }
 
-Json host_json(const Report& report, const std::string& cluster, const SocketAddress& address) {
-  const proxy::EndpointState state = report.endpoint(cluster, address);
-  Json health{{"eds_health_status", "HEALTHY"}};
+const char* eds_status(snapshot::HealthStatus status) {
+  using snapshot::HealthStatus;
+  switch (status) {
+    case HealthStatus::unknown:
+    case HealthStatus::healthy:
+      return "HEALTHY";
+    case HealthStatus::unhealthy:
+      return "UNHEALTHY";
+    case HealthStatus::draining:
+      return "DRAINING";
+    case HealthStatus::timeout:
+      return "TIMEOUT";
+    case HealthStatus::degraded:
+      return "DEGRADED";
+  }
+  return "UNKNOWN";
+}
+
+Json host_json(const Report& report,
+               const std::string& cluster,
+               const snapshot::Endpoint& endpoint) {
+  const EndpointReport state = report.endpoint(cluster, endpoint.address);
+  Json health{{"eds_health_status", eds_status(endpoint.spec->health)}};
   if (state.is_ejected) health["failed_outlier_check"] = true;
+  if (state.fails_check) health["failed_active_health_check"] = true;
   return {
-      {"address", address_json(address)},
+      {"address", address_json(endpoint.address)},
       {"stats",
        {{{"name", "cx_active"}, {"type", "GAUGE"}, {"value", std::to_string(state.connections)}}}},
       {"health_status", std::move(health)}};
@@ -68,7 +89,7 @@ std::string envoy_clusters_json(const Report& report) {
     const std::string& name = report.snapshot.clusters[i]->name;
     Json hosts = Json::array();
     for (const snapshot::Endpoint& endpoint : report.snapshot.endpoints[i]->list)
-      hosts.push_back(host_json(report, name, endpoint.address));
+      hosts.push_back(host_json(report, name, endpoint));
     list.push_back({{"name", name}, {"added_via_api", true}, {"host_statuses", std::move(hosts)}});
   }
   return observe::dump({{"cluster_statuses", std::move(list)}});

@@ -96,24 +96,6 @@ Json service_json(const Report& report, const ListenerPart& listener) {
           {"failed", counts.failed}};
 }
 
-const char* health_of(const snapshot::Endpoint& endpoint, const proxy::EndpointState& state) {
-  using snapshot::HealthStatus;
-  if (state.is_ejected) return "ejected";
-  switch (endpoint.spec->health) {
-    case HealthStatus::unknown:
-    case HealthStatus::healthy:
-      return "healthy";
-    case HealthStatus::degraded:
-      return "degraded";
-    case HealthStatus::draining:
-      return "draining";
-    case HealthStatus::unhealthy:
-    case HealthStatus::timeout:
-      return "unhealthy";
-  }
-  return "";
-}
-
 Json upstream_json(const Report& report, const ListenerPart& listener) {
   UpstreamCounts sum;
   Json endpoints = Json::array();
@@ -126,9 +108,9 @@ Json upstream_json(const Report& report, const ListenerPart& listener) {
     if (part == nullptr) continue;
     for (const snapshot::Endpoint& endpoint : part->list) {
       if (endpoints.size() == kMaxEndpoints) break;
-      const proxy::EndpointState state = report.endpoint(cluster, endpoint.address);
+      const EndpointReport state = report.endpoint(cluster, endpoint.address);
       endpoints.push_back({{"address", endpoint.address.to_string()},
-                           {"state", health_of(endpoint, state)},
+                           {"state", endpoint_state(state, endpoint.spec->health)},
                            {"connections", state.connections}});
     }
   }

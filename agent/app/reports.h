@@ -20,6 +20,12 @@ struct Problem {
 [[nodiscard]] bool application_refuses(const observe::StatsRegistry& stats,
                                        const config::Service& service);
 
+/// In a word: "healthy", "ejected", "unhealthy", "draining", "degraded". `told` is what the control
+/// plane says of it.
+[[nodiscard]] const char* endpoint_state(
+    const EndpointReport& endpoint,
+    snapshot::HealthStatus told = snapshot::HealthStatus::unknown) noexcept;
+
 /// `control_plane` of /status; null without one. Names and reasons are a peer's: escaped and cut.
 [[nodiscard]] nlohmann::ordered_json control_plane_json(const Report& report);
 

@@ -11,8 +11,8 @@
 #include "config/model.h"
 #include "core/clock.h"
 #include "identity/material.h"
+#include "observe/access_log.h"
 #include "observe/stats.h"
-#include "proxy/worker.h"
 #include "snapshot/build.h"
 #include "snapshot/from_config.h"
 
@@ -115,6 +115,13 @@ struct ControlPlaneState {
 };
 [[nodiscard]] const char* to_string(ControlPlaneState::Phase phase) noexcept;
 
+/// An endpoint as all workers know it.
+struct EndpointReport {
+  std::uint64_t connections = 0;  // open
+  bool is_ejected = false;        // connections to it failed lately
+  bool fails_check = false;       // its active health check
+};
+
 /// All that a report is made of; made anew for each.
 struct Report {
   bool ready = false;
@@ -132,8 +139,7 @@ struct Report {
   const observe::StatsRegistry& stats;
   CaptureState capture;
   std::vector<observe::SinkProblem> sink_problems{};  // of the access log
-  std::function<proxy::EndpointState(const std::string& cluster, const SocketAddress& address)>
-      endpoint;
+  std::function<EndpointReport(const std::string& cluster, const SocketAddress& address)> endpoint;
 };
 
 }  // namespace mooring::app

@@ -82,9 +82,8 @@ Json endpoint_json(const std::string& address, const char* state, std::uint64_t 
 Json endpoints_json(const Report& report, const config::Upstream& upstream) {
   Json list = Json::array();
   const auto add = [&](const SocketAddress& address) {
-    const proxy::EndpointState state = report.endpoint(upstream.name, address);
-    list.push_back(endpoint_json(
-        address.to_string(), state.is_ejected ? "ejected" : "healthy", state.connections));
+    const EndpointReport state = report.endpoint(upstream.name, address);
+    list.push_back(endpoint_json(address.to_string(), endpoint_state(state), state.connections));
   };
   for (const config::EndpointAddress& endpoint : upstream.endpoints) {
     if (endpoint.address) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <random>
 #include <utility>
 
 #include "app/process.h"
@@ -45,7 +46,19 @@ Workers::Workers(Loop& loop,
       outbound_port_(config.capture.outbound_port),
       inbound_port_(config.capture.inbound_port),
       mailbox_(loop, [this](FromWorker from) { on_message(std::move(from)); }),
-      pongs_(stats.workers()) {
+      pongs_(stats.workers()),
+      health_(loop,
+              {.to_workers =
+                   [this](const proxy::UseHealth& message) {
+                     for (const auto& thread : threads_)
+                       thread->post(message);
+                   },
+               .succeeded =
+                   [this](const std::string& cluster, const SocketAddress& address) {
+                     return endpoint(cluster, address).succeeded;
+                   },
+               .had_traffic = [this](const std::string& cluster) { return had_traffic(cluster); }},
+              std::random_device{}()) {
   for (std::size_t i = 0; i < stats.workers(); ++i) {
     proxy::WorkerOptions options;
     options.index = i;
@@ -66,6 +79,7 @@ Workers::Workers(Loop& loop,
 }
 
 void Workers::use(const snapshot::SnapshotPtr& snapshot) {
+  health_.use(snapshot);
   if (listener_index_ != snapshot->listener_index || cluster_index_ != snapshot->cluster_index) {
     tables_.clear();
     for (std::size_t i = 0; i < threads_.size(); ++i)
@@ -126,7 +140,7 @@ proxy::EndpointState Workers::endpoint(const std::string& cluster,
   for (const auto& thread : threads_) {
     const proxy::EndpointState seen = thread->endpoint(cluster, address);
     sum.connections += seen.connections;
-    sum.is_ejected = sum.is_ejected || seen.is_ejected;
+    sum.succeeded += seen.succeeded;
   }
   return sum;
 }
@@ -137,8 +151,17 @@ void Workers::on_message(FromWorker from) {
     if (drained_.size() == threads_.size() && on_drained_) std::exchange(on_drained_, nullptr)();
   } else if (const auto* pong = std::get_if<proxy::Pong>(&from.message)) {
     on_pong(from.worker, pong->number);
+  } else if (const auto* failed = std::get_if<proxy::ConnectFailed>(&from.message)) {
+    health_.connect_failed(*failed);
   }
   // SnapshotReleased, SnapshotParts: freed here with the message.
+}
+
+bool Workers::had_traffic(const std::string& cluster) {
+  for (std::size_t i = 0; i < threads_.size(); ++i) {
+    if (stats_.cluster(cluster, i).upstream_cx_total.value() > 0) return true;
+  }
+  return false;
 }
 
 std::shared_ptr<const proxy::StatsTable> Workers::make_table(const snapshot::Snapshot& snapshot,

@@ -15,6 +15,7 @@
 #include "core/mailbox.h"
 #include "observe/access_log.h"
 #include "observe/stats.h"
+#include "proxy/upstream_health.h"
 #include "proxy/worker.h"
 
 namespace mooring::app {
@@ -44,9 +45,10 @@ class Workers {
   /// Ends what is open and joins the threads.
   void stop() { threads_.clear(); }
 
-  /// Connections of all workers; ejected if it is for one of them.
+  /// Connections of all workers.
   [[nodiscard]] proxy::EndpointState endpoint(const std::string& cluster,
                                               const SocketAddress& address) const;
+  [[nodiscard]] const proxy::UpstreamHealth& health() const noexcept { return health_; }
 
  private:
   struct FromWorker {
@@ -54,6 +56,7 @@ class Workers {
     proxy::ControlMessage message;
   };
   void on_message(FromWorker from);
+  [[nodiscard]] bool had_traffic(const std::string& cluster);
   void on_pong(std::size_t worker, std::uint64_t number);
   [[nodiscard]] std::shared_ptr<const proxy::StatsTable> make_table(
       const snapshot::Snapshot& snapshot, std::size_t worker);
@@ -72,6 +75,7 @@ class Workers {
   std::vector<std::shared_ptr<const proxy::StatsTable>> tables_;
   std::shared_ptr<const snapshot::ListenerIndex> listener_index_;
   std::shared_ptr<const snapshot::ClusterIndex> cluster_index_;
+  proxy::UpstreamHealth health_;
   std::vector<std::unique_ptr<proxy::WorkerThread>> threads_;
 };
 

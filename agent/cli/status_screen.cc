@@ -35,7 +35,7 @@ class StatusScreen {
 
  private:
   static Tone tone_of(std::string_view state) {
-    constexpr std::array<std::pair<std::string_view, Tone>, 12> kTones{
+    constexpr std::array<std::pair<std::string_view, Tone>, 15> kTones{
         {{"ready", Tone::good},
          {"live", Tone::good},
          {"waiting", Tone::bad},
@@ -43,7 +43,10 @@ class StatusScreen {
          {"healthy", Tone::good},
          {"not_captured", Tone::warning},
          {"unresolved", Tone::warning},
+         {"draining", Tone::warning},
+         {"degraded", Tone::warning},
          {"ejected", Tone::bad},
+         {"unhealthy", Tone::bad},
          {"no_identity", Tone::bad},
          {"failed", Tone::bad},
          {"agent_dead", Tone::bad},

@@ -142,6 +142,9 @@ constexpr Row<ClusterStats> kByClusterMax[] = {
     {"envoy_cluster_membership_total", "gauge", &ClusterStats::membership_total},
     {"envoy_cluster_membership_healthy", "gauge", &ClusterStats::membership_healthy},
     {"envoy_cluster_outlier_detection_ejections_active", "gauge", &ClusterStats::ejections_active},
+    {"envoy_cluster_outlier_detection_ejections_enforced_total",
+     "counter",
+     &ClusterStats::ejections_enforced_total},
 };
 struct HistogramRow {
   std::string_view metric;

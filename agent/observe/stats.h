@@ -120,7 +120,8 @@ struct ClusterStats {
   Counter membership_total;
   Counter membership_healthy;
   Counter ejections_active;
-  Counter lb_healthy_panic;  // times that every endpoint was ejected and one was tried all the same
+  Counter ejections_enforced_total;
+  Counter lb_healthy_panic;  // times that too few were healthy, so that health was not looked at
   Counter last_connect_ms;   // on the monotonic clock, 0: never; for status, not exported
   Counter last_connect_fail_ms;  // likewise
   Histogram upstream_cx_connect_ms;

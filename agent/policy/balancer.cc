@@ -18,7 +18,7 @@ constexpr std::uint64_t kMaxRing = 8388608;
 // In place of a table size that is not valid; the source of the cluster should not let one through.
 constexpr std::uint64_t kDefaultTable = 65537;
 
-// More choices than this are no better; the number comes from a control plane.
+// Who wants more draws than this has all hosts looked at, which is what many draws come to.
 constexpr std::uint32_t kMaxChoices = 1000;
 
 bool contains(std::span<const SocketAddress> list, const SocketAddress& address) {
@@ -27,12 +27,12 @@ bool contains(std::span<const SocketAddress> list, const SocketAddress& address)
 
 }  // namespace
 
-Balancer::Balancer(const snapshot::LoadAssignment& assignment,
+Balancer::Balancer(const snapshot::EndpointsPart& endpoints,
                    const snapshot::LoadBalancing& options,
                    std::uint64_t seed)
     : options_(options),
-      overprovisioning_percent_(assignment.overprovisioning_percent),
-      hosts_(build_hosts(assignment)),
+      overprovisioning_percent_(endpoints.overprovisioning_percent),
+      hosts_(build_hosts(endpoints)),
       priorities_(hosts_.locality_weights.size()),
       random_(seed) {
   health_.reserve(hosts_.list.size());
@@ -271,9 +271,13 @@ std::optional<std::size_t> Balancer::choose_from(Pool& pool, const ActiveOf& act
 }
 
 std::size_t Balancer::fewest_of_some(const Pool& pool, const ActiveOf& active) {
-  std::size_t best = pool.hosts[random_.below(pool.hosts.size())];
-  for (std::uint32_t i = 1; i < std::min(options_.choice_count, kMaxChoices); ++i) {
-    const std::size_t other = pool.hosts[random_.below(pool.hosts.size())];
+  const std::size_t size = pool.hosts.size();
+  const bool takes_all = options_.choice_count > kMaxChoices;
+  const std::size_t draws = takes_all ? size : options_.choice_count;
+  const std::uint64_t first = random_.below(size);
+  std::size_t best = pool.hosts[first];
+  for (std::size_t i = 1; i < draws; ++i) {
+    const std::size_t other = pool.hosts[takes_all ? (first + i) % size : random_.below(size)];
     if (active(other) < active(best)) best = other;
   }
   return best;

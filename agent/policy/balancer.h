@@ -16,7 +16,7 @@
 #include "policy/priority_load.h"
 #include "policy/random.h"
 #include "policy/weighted_schedule.h"
-#include "snapshot/resources.h"
+#include "snapshot/snapshot.h"
 
 namespace mooring::policy {
 
@@ -25,7 +25,8 @@ class Balancer {
   /// Open connections of a host, by its position in hosts(); for least_request.
   using ActiveOf = std::function<std::uint64_t(std::size_t host)>;
 
-  Balancer(const snapshot::LoadAssignment& assignment,
+  /// `endpoints` outlives this object.
+  Balancer(const snapshot::EndpointsPart& endpoints,
            const snapshot::LoadBalancing& options,
            std::uint64_t seed);
 

@@ -24,12 +24,13 @@ HostHealth health_of(snapshot::HealthStatus status) noexcept {
   return HostHealth::unhealthy;
 }
 
-Hosts build_hosts(const snapshot::LoadAssignment& assignment) {
+Hosts build_hosts(const snapshot::EndpointsPart& endpoints) {
   using Place = std::tuple<std::uint32_t, std::string, std::string, std::string>;
   Hosts hosts;
   std::map<Place, std::uint32_t> localities;
   std::unordered_set<SocketAddress> known;
-  for (const snapshot::LocalityEndpoints& group : assignment.localities) {
+  auto next = endpoints.list.begin();  // in the order of the groups
+  for (const snapshot::LocalityEndpoints& group : endpoints.localities) {
     const std::uint32_t priority = std::min(group.priority, kMaxPriority);
     if (hosts.locality_weights.size() <= priority) hosts.locality_weights.resize(priority + 1);
     std::vector<std::uint32_t>& weights = hosts.locality_weights[priority];
@@ -38,13 +39,14 @@ Hosts build_hosts(const snapshot::LoadAssignment& assignment) {
                            static_cast<std::uint32_t>(weights.size()));
     if (is_new) weights.push_back(0);
     weights[place->second] = group.weight;
-    for (const snapshot::LbEndpoint& endpoint : group.endpoints) {
-      if (!endpoint.address || !known.insert(*endpoint.address).second) continue;
-      hosts.list.push_back({*endpoint.address,
-                            std::max(endpoint.weight, 1U),
+    for (; next != endpoints.list.end() && next->locality == &group; ++next) {
+      if (!known.insert(next->address).second) continue;
+      hosts.list.push_back({next->address,
+                            std::max(next->spec->weight, 1U),
                             priority,
                             place->second,
-                            health_of(endpoint.health)});
+                            health_of(next->spec->health),
+                            next->spec});
     }
   }
   return hosts;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/address.h"
-#include "snapshot/resources.h"
+#include "snapshot/snapshot.h"
 
 namespace mooring::policy {
 
@@ -24,8 +24,9 @@ struct Host {
   SocketAddress address;
   std::uint32_t weight = 1;
   std::uint32_t priority = 0;
-  std::uint32_t locality = 0;             // of its priority
-  HostHealth told = HostHealth::healthy;  // what the assignment says
+  std::uint32_t locality = 0;                  // of its priority
+  HostHealth told = HostHealth::healthy;       // what the assignment says
+  const snapshot::LbEndpoint* spec = nullptr;  // of the endpoints; never null
 
   friend bool operator==(const Host&, const Host&) = default;
 };
@@ -39,7 +40,7 @@ struct Hosts {
 /// envoy.config.endpoint.v3.LocalityLbEndpoints: no greater one is valid.
 inline constexpr std::uint32_t kMaxPriority = 128;
 
-/// Endpoints that have no address yet are left out, and so is an address that came before.
-[[nodiscard]] Hosts build_hosts(const snapshot::LoadAssignment& assignment);
+/// An address that came before is left out. `endpoints` outlives what is made of it.
+[[nodiscard]] Hosts build_hosts(const snapshot::EndpointsPart& endpoints);
 
 }  // namespace mooring::policy

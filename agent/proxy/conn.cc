@@ -55,8 +55,9 @@ void Conn::on_deadline() {
     case Phase::awaiting_slot:
       return finish(CloseReason::handshake_limit);
     case Phase::handshaking:
-    case Phase::handshaking_up:
       return finish(CloseReason::handshake_timeout);
+    case Phase::handshaking_up:
+      return fail_upstream(CloseReason::handshake_timeout, {});
     case Phase::connecting:
       if (cluster_stats_ != nullptr) cluster_stats_->upstream_cx_connect_timeout.add();
       return on_connect_failed(ETIMEDOUT);
@@ -94,18 +95,8 @@ void Conn::finish(CloseReason reason, std::string detail) {
     stats_->downstream_cx_active.sub();
     stats_->closed[static_cast<std::size_t>(reason)].add();
   }
-  if (upstream_counted_) {
-    cluster_stats_->upstream_cx_active.sub();
-    cluster_stats_->upstream_cx_destroy.add();
-    const bool by_remote = reason == CloseReason::upstream_reset ||
-                           (reason == CloseReason::closed && upstream_.read_ended);
-    (by_remote ? cluster_stats_->upstream_cx_destroy_remote
-               : cluster_stats_->upstream_cx_destroy_local)
-        .add();
-    cluster_stats_->upstream_cx_length_ms.record(
-        static_cast<double>(worker_.loop().now_ms() - connect_start_ms_));
-    worker_.upstreams().closed(cluster_->name, upstream_remote_);
-  }
+  count_upstream_end(reason == CloseReason::upstream_reset ||
+                     (reason == CloseReason::closed && upstream_.read_ended));
   const bool orderly = reason == CloseReason::closed;
   for (Side* side : {&downstream_, &upstream_}) {
     // A TLS peer that is refused must get to read our alert; a reset would overtake it.
@@ -198,8 +189,6 @@ void Conn::on_connected(net::TcpStream&, int error) {
   if (phase_ != Phase::connecting) return;
   if (error != 0) return on_connect_failed(error);
   if (const auto local = net::local_address(upstream_.tcp->fd())) upstream_local_ = *local;
-  if (worker_.upstreams().succeeded(cluster_->name, upstream_remote_))
-    worker_.publish_membership(cluster_->name);
   worker_.upstreams().opened(cluster_->name, upstream_remote_);
   upstream_counted_ = true;
   cluster_stats_->upstream_cx_total.add();
@@ -238,7 +227,7 @@ void Conn::on_eof(net::TcpStream& stream) {
     case Phase::handshaking:
       return finish(CloseReason::handshake_failed, "the peer ended the connection");
     case Phase::handshaking_up:
-      return finish(CloseReason::upstream_reset, "the peer ended the handshake");
+      return fail_upstream(CloseReason::upstream_reset, "the peer ended the handshake");
     case Phase::relaying: {
       if (side.read_ended) return;
       if (watches_late_tls_ && &side == &downstream_) {  // it has said all that it will
@@ -262,6 +251,8 @@ void Conn::on_reset(net::TcpStream& stream, int error) {
   if (phase_ == Phase::connecting && &side_of(stream) == &upstream_)
     return on_connect_failed(error);
   const bool from_downstream = &side_of(stream) == &downstream_;
+  if (phase_ == Phase::handshaking_up && !from_downstream)
+    return fail_upstream(CloseReason::upstream_reset, errno_text(error));
   finish(from_downstream ? CloseReason::downstream_reset : CloseReason::upstream_reset,
          errno_text(error));
 }

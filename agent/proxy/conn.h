@@ -117,8 +117,13 @@ class Conn final : public net::TcpStream::Owner {
 
   // connect.cc
   void connect_upstream();
-  void try_next_endpoint();
+  bool try_next_endpoint();
+  void dial(const SocketAddress& target);
   void on_connect_failed(int error);
+  /// The endpoint that was tried did not become a path for bytes: the next one, or the end.
+  void fail_upstream(observe::CloseReason reason, std::string detail);
+  void let_go_of_upstream();
+  void count_upstream_end(bool by_remote);
 
   // relay.cc
   void start_relay();
@@ -181,7 +186,6 @@ class Conn final : public net::TcpStream::Owner {
   Side upstream_;
   std::unique_ptr<net::TcpStream> retired_stream_;  // an attempt that failed
   std::vector<SocketAddress> tried_;
-  int connect_error_ = 0;
 
   SocketAddress downstream_remote_;
   SocketAddress downstream_local_;

@@ -1,7 +1,9 @@
 // The connect phase: an endpoint that takes the connection, or a typed refusal.
-#include <cerrno>
+#include <algorithm>
+#include <utility>
 
 #include "net/socket.h"
+#include "proxy/source_address.h"
 #include "proxy/worker_loop.h"
 
 namespace mooring::proxy {
@@ -9,6 +11,9 @@ namespace mooring::proxy {
 using observe::CloseReason;
 
 namespace {
+
+// What a control plane may ask for beyond this ends in the same refusal.
+constexpr std::uint32_t kMaxAttempts = 100;
 
 CloseReason reason_of(int error) {
   switch (error_from_errno(error, "connect").code) {
@@ -23,18 +28,6 @@ CloseReason reason_of(int error) {
   }
 }
 
-// An application must not start to trust strangers: what comes through the agent never looks like
-// 127.0.0.1 or ::1, which pg_hba, MySQL grants and Tomcat valves let in.
-std::optional<IpAddress> source_for(const snapshot::Cluster& cluster,
-                                    const SocketAddress& target,
-                                    const SocketAddress& dialled) {
-  if (cluster.bind && cluster.bind->is_v4() == target.ip.is_v4()) return cluster.bind;
-  if (!cluster.local || !target.ip.is_loopback()) return std::nullopt;
-  if (target.ip.is_v4()) return IpAddress::v4(0x7f000006);
-  if (!dialled.ip.is_v4()) return dialled.ip;
-  return std::nullopt;
-}
-
 }  // namespace
 
 void Conn::connect_upstream() {
@@ -45,25 +38,28 @@ void Conn::connect_upstream() {
   has_place_ = true;
   phase_ = Phase::connecting;
   connect_start_ms_ = worker_.loop().now_ms();
-  try_next_endpoint();
+  if (cluster_->type == snapshot::Cluster::Type::original_dst) {
+    transport_ = &cluster_->transport_for(nullptr);
+    return dial(downstream_local_);
+  }
+  if (try_next_endpoint()) return;
+  cluster_stats_->upstream_cx_none_healthy.add();
+  finish(CloseReason::no_endpoint);
 }
 
-void Conn::try_next_endpoint() {
-  SocketAddress target = downstream_local_;
-  transport_ = &cluster_->transport_for(nullptr);
-  if (cluster_->type != snapshot::Cluster::Type::original_dst) {
-    const snapshot::EndpointsPart* known = worker_.snapshot().find_endpoints(cluster_->name);
-    policy::Choice choice;
-    if (known == nullptr ||
-        !worker_.upstreams().choose(*cluster_, *known, tried_, worker_.loop().now_ms(), choice)) {
-      cluster_stats_->upstream_cx_none_healthy.add();
-      if (tried_.empty()) return finish(CloseReason::no_endpoint);
-      return finish(reason_of(connect_error_), errno_text(connect_error_));
-    }
-    if (choice.is_panic) cluster_stats_->lb_healthy_panic.add();
-    target = known->list[choice.endpoint].address;
-    transport_ = &cluster_->transport_for(known->list[choice.endpoint].spec);
-  }
+// False: there is none that was not tried.
+bool Conn::try_next_endpoint() {
+  const std::size_t at = worker_.snapshot().find_cluster(cluster_->name);
+  if (at == snapshot::kNoMatch) return false;
+  const UpstreamState::Choice choice = worker_.upstreams().choose(worker_.snapshot(), at, tried_);
+  if (choice.is_panic) cluster_stats_->lb_healthy_panic.add();
+  if (choice.host == nullptr) return false;
+  transport_ = &cluster_->transport_for(choice.host->spec);
+  dial(choice.host->address);
+  return true;
+}
+
+void Conn::dial(const SocketAddress& target) {
   if (transport_->tls != nullptr && worker_.tls_context(transport_->part) == nullptr)
     return finish(CloseReason::no_identity);
   tried_.push_back(target);
@@ -78,29 +74,55 @@ void Conn::try_next_endpoint() {
   }
   auto fd = net::make_connecting_socket(target, source, worker_.options().keepalive);
   if (!fd) return finish(CloseReason::out_of_resources, describe(fd.error()));
-  if (upstream_.tcp) upstream_.tcp->close(false);
-  retired_stream_ = std::move(upstream_.tcp);  // we may be in its callback
   upstream_.tcp = std::make_unique<net::TcpStream>(worker_.loop(), worker_.pool(), *this);
   set_deadline(cluster_->connect_timeout);
-  if (auto started = upstream_.tcp->connect(std::move(*fd), target); !started)
+  if (auto started = upstream_.tcp->connect(std::move(*fd), target); !started) {
+    upstream_.tcp.reset();
     on_connect_failed(started.error().detail);
+  }
 }
 
 void Conn::on_connect_failed(int error) {
-  connect_error_ = error;
   cluster_stats_->upstream_cx_connect_fail.add();
   cluster_stats_->last_connect_fail_ms.set(worker_.loop().now_ms());
-  const std::uint32_t attempts = chain_->spec->max_connect_attempts;
-  if (cluster_->type != snapshot::Cluster::Type::original_dst) {
-    const snapshot::EndpointsPart* known = worker_.snapshot().find_endpoints(cluster_->name);
-    const std::size_t endpoints = known == nullptr ? 0 : known->list.size();
-    worker_.upstreams().failed(
-        cluster_->name, endpoints, upstream_remote_, worker_.loop().now_ms());
-    worker_.publish_membership(cluster_->name);
-    if (tried_.size() < attempts && tried_.size() < endpoints) return try_next_endpoint();
+  fail_upstream(reason_of(error), errno_text(error));
+}
+
+void Conn::fail_upstream(CloseReason reason, std::string detail) {
+  worker_.report_failure(*cluster_, upstream_remote_);
+  const std::uint32_t attempts = std::min(chain_->spec->max_connect_attempts, kMaxAttempts);
+  const bool may_retry =
+      cluster_->type != snapshot::Cluster::Type::original_dst && tried_.size() < attempts;
+  if (may_retry) {
+    let_go_of_upstream();
+    phase_ = Phase::connecting;
+    if (try_next_endpoint()) return;
   }
   if (attempts > 1) cluster_stats_->upstream_cx_connect_attempts_exceeded.add();
-  finish(reason_of(error), errno_text(error));
+  finish(reason, std::move(detail));
+}
+
+// As if it had never been connected, but for what was counted.
+void Conn::let_go_of_upstream() {
+  count_upstream_end(false);
+  // A TLS peer that is refused must get to read our alert; a reset would overtake it.
+  if (upstream_.tcp) {
+    upstream_.tcp->close(upstream_.tls != nullptr);
+    retired_stream_ = std::move(upstream_.tcp);  // we may be in its callback
+  }
+  upstream_ = Side{};
+}
+
+void Conn::count_upstream_end(bool by_remote) {
+  if (!std::exchange(upstream_counted_, false)) return;
+  cluster_stats_->upstream_cx_active.sub();
+  cluster_stats_->upstream_cx_destroy.add();
+  (by_remote ? cluster_stats_->upstream_cx_destroy_remote
+             : cluster_stats_->upstream_cx_destroy_local)
+      .add();
+  cluster_stats_->upstream_cx_length_ms.record(
+      static_cast<double>(worker_.loop().now_ms() - connect_start_ms_));
+  worker_.upstreams().closed(cluster_->name, upstream_remote_);
 }
 
 }  // namespace mooring::proxy

@@ -60,16 +60,12 @@ void Conn::start_server_handshake() {
 }
 
 void Conn::start_client_handshake() {
-  // A session made under other expectations is not offered: its server would answer before we look
-  // at it again.
-  std::string resume_key = cluster_->name + "|" + upstream_remote_.to_string();
-  for (const auto& expected : transport_->peer_names)
-    resume_key += "|" + expected.text;
+  const std::string key = resume_key(cluster_->name, upstream_remote_, *transport_);
   tls::Context::ClientOptions options;
   options.sni = transport_->tls->sni;
   options.alpn = transport_->tls->alpn;
   options.expected_peers = transport_->peer_names;
-  options.resume_key = resume_key;
+  options.resume_key = key;
   tls::Context* context = worker_.tls_context(transport_->part);
   if (context == nullptr) return finish(CloseReason::no_identity);
   auto session = context->make_client(options);
@@ -207,7 +203,9 @@ void Conn::count_tls_failure(const Side& side, tls::Failure failure) {
 void Conn::fail_tls(Side& side, const tls::Step& step) {
   count_tls_failure(side, step.failure);
   // The session's text names the library's reason; a peer may have chosen part of it.
-  finish(reason_of(step.failure), escape_peer_text(side.tls->failure_text()));
+  std::string text = escape_peer_text(side.tls->failure_text());
+  if (&side == &upstream_) return fail_upstream(reason_of(step.failure), std::move(text));
+  finish(reason_of(step.failure), std::move(text));
 }
 
 }  // namespace mooring::proxy

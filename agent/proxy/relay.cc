@@ -27,6 +27,7 @@ void Conn::start_relay() {
   const Milliseconds idle_timeout = chain_->spec->idle_timeout;
   if (idle_timeout.count() > 0) set_deadline(idle_timeout);
   tried_ = {};
+  if (cluster_->outlier_detection) worker_.upstreams().succeeded(cluster_->name, upstream_remote_);
   deliver_early(downstream_, upstream_);
   deliver_early(upstream_, downstream_);
   for (Side* side : {&downstream_, &upstream_}) {

@@ -30,4 +30,13 @@ tls::Parameters tls_parameters(const snapshot::TlsParameters& parameters) {
   return result;
 }
 
+std::string resume_key(const std::string& cluster,
+                       const SocketAddress& endpoint,
+                       const snapshot::Transport& transport) {
+  std::string key = cluster + "|" + endpoint.to_string();
+  for (const auto& expected : transport.peer_names)
+    key += "|" + expected.text;
+  return key;
+}
+
 }  // namespace mooring::proxy

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "snapshot/snapshot.h"
 #include "tls/session.h"
@@ -13,4 +14,11 @@ namespace mooring::proxy {
                                                                  tls::Scratch& scratch,
                                                                  const Clock& clock);
 [[nodiscard]] tls::Parameters tls_parameters(const snapshot::TlsParameters& parameters);
+
+/// Under which a client keeps its sessions with an endpoint. One made under other expectations is
+/// not offered: its server would answer before we look at it again.
+[[nodiscard]] std::string resume_key(const std::string& cluster,
+                                     const SocketAddress& endpoint,
+                                     const snapshot::Transport& transport);
+
 }  // namespace mooring::proxy

@@ -1,26 +1,19 @@
 #include "proxy/upstream_state.h"
 
 #include <algorithm>
-#include <iterator>
+#include <unordered_set>
 
 namespace mooring::proxy {
 
 namespace {
 
-bool contains(const std::vector<SocketAddress>& list, const SocketAddress& address) {
-  return std::find(list.begin(), list.end(), address) != list.end();
+bool contains(const std::vector<SocketAddress>& sorted, const SocketAddress& address) {
+  return std::binary_search(sorted.begin(), sorted.end(), address);
 }
 
-bool contains(const std::vector<snapshot::Endpoint>& list, const SocketAddress& address) {
-  return std::any_of(list.begin(), list.end(), [&](const snapshot::Endpoint& endpoint) {
-    return endpoint.address == address;
-  });
-}
-
-config::LbPolicy lb_policy_of(const snapshot::Cluster& cluster) {
-  return cluster.lb.policy == snapshot::LbPolicy::least_request
-             ? config::LbPolicy::least_connections
-             : config::LbPolicy::round_robin;
+bool is_usable(const ClusterHealth* health, const SocketAddress& address) {
+  return health == nullptr ||
+         (!contains(health->ejected, address) && !contains(health->failed, address));
 }
 
 }  // namespace
@@ -28,7 +21,9 @@ config::LbPolicy lb_policy_of(const snapshot::Cluster& cluster) {
 UpstreamState::ClusterState& UpstreamState::state(const std::string& cluster) {
   if (const auto known = clusters_.find(cluster); known != clusters_.end()) return known->second;
   const std::lock_guard lock(nodes_);
-  return clusters_[cluster];
+  ClusterState& made = clusters_[cluster];
+  made.round = random_.next();
+  return made;
 }
 
 UpstreamState::Endpoint& UpstreamState::state(ClusterState& known, const SocketAddress& endpoint) {
@@ -38,34 +33,63 @@ UpstreamState::Endpoint& UpstreamState::state(ClusterState& known, const SocketA
   return known.endpoints[endpoint];
 }
 
-EndpointState UpstreamState::look(const std::string& cluster,
-                                  const SocketAddress& endpoint,
-                                  std::uint64_t now_ms) const {
+EndpointState UpstreamState::look(const std::string& cluster, const SocketAddress& endpoint) const {
   const std::lock_guard lock(nodes_);
   const auto known = clusters_.find(cluster);
   if (known == clusters_.end()) return {};
   const auto found = known->second.endpoints.find(endpoint);
   if (found == known->second.endpoints.end()) return {};
-  return {found->second.active.value(), found->second.ejected_until_ms.value() > now_ms};
+  return {found->second.active.value(), found->second.succeeded.value()};
 }
 
-bool UpstreamState::choose(const snapshot::Cluster& cluster,
-                           const snapshot::EndpointsPart& endpoints,
-                           const std::vector<SocketAddress>& tried,
-                           std::uint64_t now_ms,
-                           policy::Choice& out) {
-  ClusterState& known = state(cluster.name);
-  std::vector<policy::EndpointView> views;
-  views.reserve(endpoints.list.size());
-  for (const snapshot::Endpoint& one : endpoints.list) {
-    const Endpoint& endpoint = state(known, one.address);
-    views.push_back({endpoint.active.value(),
-                     endpoint.ejected_until_ms.value() > now_ms,
-                     contains(tried, one.address)});
+const ClusterHealth* UpstreamState::health(const std::string& cluster) const {
+  const auto known = health_.find(cluster);
+  return known == health_.end() ? nullptr : known->second.get();
+}
+
+void UpstreamState::use(const UseHealth& message) {
+  if (message.health) {
+    health_[message.cluster] = message.health;
+  } else {
+    health_.erase(message.cluster);
   }
-  // A retry stays in the order that the connection began with.
-  const std::uint64_t position = tried.empty() ? known.position++ : known.position;
-  return policy::choose(views, lb_policy_of(cluster), position, out);
+  const auto known = clusters_.find(message.cluster);
+  if (known != clusters_.end() && known->second.balancer)
+    apply_health(message.cluster, *known->second.balancer);
+}
+
+void UpstreamState::apply_health(const std::string& cluster, policy::Balancer& balancer) const {
+  const ClusterHealth* known = health(cluster);
+  for (std::size_t i = 0; i < balancer.hosts().size(); ++i)
+    balancer.set_usable(i, is_usable(known, balancer.hosts()[i].address));
+}
+
+void UpstreamState::make_balancer(const snapshot::Snapshot& snapshot,
+                                  std::size_t cluster,
+                                  ClusterState& known) {
+  const snapshot::ClusterPart& part = *snapshot.clusters[cluster];
+  known.balancer =
+      std::make_unique<policy::Balancer>(*snapshot.endpoints[cluster], part.lb, known.round);
+  known.of_host.clear();
+  for (const policy::Host& host : known.balancer->hosts())
+    known.of_host.push_back(&state(known, host.address));
+  apply_health(part.name, *known.balancer);
+}
+
+UpstreamState::Choice UpstreamState::choose(const snapshot::Snapshot& snapshot,
+                                            std::size_t cluster,
+                                            const std::vector<SocketAddress>& tried) {
+  ClusterState& known = state(snapshot.clusters[cluster]->name);
+  if (!known.balancer) make_balancer(snapshot, cluster, known);
+  ++known.round;
+  policy::Balancer::Request request;
+  request.tried = tried;
+  const policy::Balancer::Choice chosen = known.balancer->choose(
+      request, [&known](std::size_t host) { return known.of_host[host]->active.value(); });
+  Choice choice;
+  choice.is_panic = chosen.is_panic;
+  if (chosen.host) choice.host = &known.balancer->hosts()[*chosen.host];
+  return choice;
 }
 
 void UpstreamState::closed(const std::string& cluster, const SocketAddress& endpoint) {
@@ -73,51 +97,50 @@ void UpstreamState::closed(const std::string& cluster, const SocketAddress& endp
   if (known.active.value() > 0) known.active.sub();
 }
 
-void UpstreamState::failed(const std::string& cluster,
-                           std::size_t endpoints,
-                           const SocketAddress& endpoint,
-                           std::uint64_t now_ms) {
-  if (endpoints < 2) return;
-  Endpoint& known = state(cluster, endpoint);
-  const std::uint64_t span =
-      std::min(kFirstEjectionMs << std::min(known.failures_in_a_row, 5U), kLongestEjectionMs);
-  ++known.failures_in_a_row;
-  known.ejected_until_ms.set(now_ms + span);
-}
-
-bool UpstreamState::succeeded(const std::string& cluster, const SocketAddress& endpoint) {
-  Endpoint& known = state(cluster, endpoint);
-  if (known.failures_in_a_row == 0) return false;
-  known.failures_in_a_row = 0;
-  known.ejected_until_ms.set(0);
-  return true;
-}
-
-std::size_t UpstreamState::ejected(const std::string& cluster,
-                                   const snapshot::EndpointsPart& endpoints,
-                                   std::uint64_t now_ms) const {
-  const auto known = clusters_.find(cluster);
-  if (known == clusters_.end()) return 0;
-  return static_cast<std::size_t>(std::count_if(
-      endpoints.list.begin(), endpoints.list.end(), [&](const snapshot::Endpoint& one) {
-        const auto endpoint = known->second.endpoints.find(one.address);
-        return endpoint != known->second.endpoints.end() &&
-               endpoint->second.ejected_until_ms.value() > now_ms;
-      }));
-}
-
-void UpstreamState::prune(const snapshot::Snapshot& snapshot) {
-  const std::lock_guard lock(nodes_);
-  for (auto entry = clusters_.begin(); entry != clusters_.end();) {
-    const snapshot::EndpointsPart* found = snapshot.find_endpoints(entry->first);
-    auto& endpoints = entry->second.endpoints;
-    for (auto endpoint = endpoints.begin(); endpoint != endpoints.end();) {
-      const bool is_wanted = found != nullptr && contains(found->list, endpoint->first);
-      endpoint = is_wanted || endpoint->second.active.value() > 0 ? std::next(endpoint)
-                                                                  : endpoints.erase(endpoint);
-    }
-    entry = found == nullptr && endpoints.empty() ? clusters_.erase(entry) : std::next(entry);
+UpstreamState::Membership UpstreamState::membership(const snapshot::Snapshot& snapshot,
+                                                    std::size_t cluster) const {
+  const ClusterHealth* known = health(snapshot.clusters[cluster]->name);
+  Membership members;
+  for (const snapshot::Endpoint& endpoint : snapshot.endpoints[cluster]->list) {
+    ++members.total;
+    const bool is_told_healthy =
+        policy::health_of(endpoint.spec->health) == policy::HostHealth::healthy;
+    if (is_told_healthy && is_usable(known, endpoint.address)) ++members.healthy;
   }
+  return members;
+}
+
+void UpstreamState::forget_unused(ClusterState& known, const snapshot::EndpointsPart* endpoints) {
+  std::unordered_set<SocketAddress> wanted;
+  if (endpoints != nullptr) {
+    for (const snapshot::Endpoint& endpoint : endpoints->list)
+      wanted.insert(endpoint.address);
+  }
+  std::erase_if(known.endpoints, [&](const auto& entry) {
+    return entry.second.active.value() == 0 && !wanted.contains(entry.first);
+  });
+}
+
+void UpstreamState::use(const snapshot::Snapshot& now,
+                        const snapshot::Snapshot* before,
+                        const std::vector<std::size_t>& changed) {
+  const std::lock_guard lock(nodes_);
+  const auto reset = [](ClusterState& known, const snapshot::EndpointsPart* endpoints) {
+    known.balancer.reset();
+    known.of_host.clear();
+    forget_unused(known, endpoints);
+  };
+  for (const std::size_t at : changed) {
+    const auto known = clusters_.find(now.clusters[at]->name);
+    if (known != clusters_.end()) reset(known->second, now.endpoints[at].get());
+  }
+  if (before != nullptr && before->cluster_index == now.cluster_index) return;
+  for (auto& [name, known] : clusters_) {
+    if (now.find_cluster(name) == snapshot::kNoMatch) reset(known, nullptr);
+  }
+  std::erase_if(clusters_, [&](const auto& entry) {
+    return entry.second.endpoints.empty() && now.find_cluster(entry.first) == snapshot::kNoMatch;
+  });
 }
 
 }  // namespace mooring::proxy

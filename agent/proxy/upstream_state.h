@@ -1,16 +1,17 @@
-// What must outlive snapshots about endpoints: round-robin position, open connections, ejection.
-// One per worker, which alone changes it.
+// What must outlive snapshots about endpoints in the eyes of one worker: open connections, where
+// round robin stands, and the health that the control thread tells of. Only its worker changes it.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
 #include "core/address.h"
 #include "observe/stats.h"
-#include "policy/choose.h"
+#include "policy/balancer.h"
 #include "proxy/worker.h"
 #include "snapshot/snapshot.h"
 
@@ -18,57 +19,73 @@ namespace mooring::proxy {
 
 class UpstreamState {
  public:
-  /// First ejection after a connect failure; each further one in a row doubles it, up to a minute.
-  static constexpr std::uint64_t kFirstEjectionMs = 2000;
-  static constexpr std::uint64_t kLongestEjectionMs = 60000;
+  explicit UpstreamState(std::uint64_t seed) : random_(seed) {}
 
-  /// Picks an endpoint that is not in `tried`. False: there is none.
-  [[nodiscard]] bool choose(const snapshot::Cluster& cluster,
-                            const snapshot::EndpointsPart& endpoints,
-                            const std::vector<SocketAddress>& tried,
-                            std::uint64_t now_ms,
-                            policy::Choice& out);
+  /// `now` comes into force; `changed` are its positions that the one before (null: none) did not
+  /// have so. Forgets of those what nobody uses any more, and clusters that are gone.
+  void use(const snapshot::Snapshot& now,
+           const snapshot::Snapshot* before,
+           const std::vector<std::size_t>& changed);
+  void use(const UseHealth& message);
+
+  struct Choice {
+    const policy::Host* host = nullptr;  // until the next use(); null: there is none
+    bool is_panic = false;
+  };
+  /// Picks an endpoint that is not in `tried`; `cluster` is a position of `snapshot`, which is in
+  /// force.
+  [[nodiscard]] Choice choose(const snapshot::Snapshot& snapshot,
+                              std::size_t cluster,
+                              const std::vector<SocketAddress>& tried);
+
   void opened(const std::string& cluster, const SocketAddress& endpoint) {
     state(cluster, endpoint).active.add();
   }
   void closed(const std::string& cluster, const SocketAddress& endpoint);
-  /// Ejects an endpoint that could not be connected; a cluster of one endpoint keeps it.
-  void failed(const std::string& cluster,
-              std::size_t endpoints,
-              const SocketAddress& endpoint,
-              std::uint64_t now_ms);
-  /// True if it was ejected, or had been since it was last connected.
-  bool succeeded(const std::string& cluster, const SocketAddress& endpoint);
-  [[nodiscard]] std::size_t ejected(const std::string& cluster,
-                                    const snapshot::EndpointsPart& endpoints,
-                                    std::uint64_t now_ms) const;
+  /// The path to it was ready for bytes, TLS included.
+  void succeeded(const std::string& cluster, const SocketAddress& endpoint) {
+    state(cluster, endpoint).succeeded.add();
+  }
+
+  struct Membership {
+    std::size_t total = 0;
+    std::size_t healthy = 0;
+  };
+  [[nodiscard]] Membership membership(const snapshot::Snapshot& snapshot,
+                                      std::size_t cluster) const;
+  /// Null: nothing was told.
+  [[nodiscard]] const ClusterHealth* health(const std::string& cluster) const;
+
   /// From any thread.
-  [[nodiscard]] EndpointState look(const std::string& cluster,
-                                   const SocketAddress& endpoint,
-                                   std::uint64_t now_ms) const;
-  /// Forgets clusters and endpoints that the snapshot does not have and nobody uses.
-  void prune(const snapshot::Snapshot& snapshot);
+  [[nodiscard]] EndpointState look(const std::string& cluster, const SocketAddress& endpoint) const;
 
  private:
   struct Endpoint {
     observe::Counter active;
-    observe::Counter ejected_until_ms;
-    unsigned failures_in_a_row = 0;
+    observe::Counter succeeded;
   };
   struct ClusterState {
-    std::uint64_t position = 0;
     std::map<SocketAddress, Endpoint> endpoints;
+    // Made when the first connection asks; null until then. Points into the snapshot in force.
+    std::unique_ptr<policy::Balancer> balancer;
+    std::vector<const Endpoint*> of_host;  // at the balancer's positions
+    std::uint64_t round = 0;               // where the balancer began, and how often it chose
   };
   ClusterState& state(const std::string& cluster);
   Endpoint& state(ClusterState& known, const SocketAddress& endpoint);
   Endpoint& state(const std::string& cluster, const SocketAddress& endpoint) {
     return state(state(cluster), endpoint);
   }
+  void make_balancer(const snapshot::Snapshot& snapshot, std::size_t cluster, ClusterState& known);
+  void apply_health(const std::string& cluster, policy::Balancer& balancer) const;
+  static void forget_unused(ClusterState& known, const snapshot::EndpointsPart* endpoints);
 
+  policy::Random random_;
   // Held where the worker adds or takes away nodes, and where others read. The worker itself reads
   // without it.
   mutable std::mutex nodes_;
   std::map<std::string, ClusterState> clusters_;
+  std::map<std::string, std::shared_ptr<const ClusterHealth>> health_;
 };
 
 }  // namespace mooring::proxy

@@ -40,10 +40,7 @@ void WorkerThread::post(WorkerMessage message) {
 
 EndpointState WorkerThread::endpoint(const std::string& cluster,
                                      const SocketAddress& address) const {
-  // The clock of the worker's loop, which only its thread may ask.
-  const auto now = std::chrono::duration_cast<Milliseconds>(Clock().mono().time_since_epoch());
-  return shared_->inside->upstreams().look(
-      cluster, address, static_cast<std::uint64_t>(now.count()));
+  return shared_->inside->upstreams().look(cluster, address);
 }
 
 }  // namespace mooring::proxy

@@ -54,9 +54,22 @@ struct Drain {
 struct Ping {
   std::uint64_t number = 0;
 };
+/// What the control thread found out about a cluster's endpoints. Each list is sorted.
+struct ClusterHealth {
+  std::vector<SocketAddress> ejected;  // connections to them fail
+  std::vector<SocketAddress> failed;  // their health checks do, or they are new and not checked yet
+  std::uint64_t ejections = 0;        // so far
+
+  friend bool operator==(const ClusterHealth&, const ClusterHealth&) = default;
+};
+struct UseHealth {
+  std::string cluster;
+  std::shared_ptr<const ClusterHealth> health;  // null: nothing is known against any of them
+};
 /// Ends what is open and leaves the loop.
 struct Stop {};
-using WorkerMessage = std::variant<UseSnapshot, AddSocket, RemoveSocket, Drain, Ping, Stop>;
+using WorkerMessage =
+    std::variant<UseSnapshot, UseHealth, AddSocket, RemoveSocket, Drain, Ping, Stop>;
 
 /// From a worker; called on the worker's thread, so that it is to post to a mailbox and nothing
 /// else.
@@ -75,12 +88,17 @@ struct Drained {
 struct Pong {
   std::uint64_t number = 0;
 };
-using ControlMessage = std::variant<SnapshotReleased, SnapshotParts, Drained, Pong>;
+/// A connection to an endpoint of a cluster with outlier detection did not come about.
+struct ConnectFailed {
+  std::string cluster;
+  SocketAddress endpoint;
+};
+using ControlMessage = std::variant<SnapshotReleased, SnapshotParts, Drained, Pong, ConnectFailed>;
 
 /// An endpoint of a cluster in the eyes of one worker.
 struct EndpointState {
   std::uint64_t connections = 0;  // open
-  bool is_ejected = false;        // failed to connect lately
+  std::uint64_t succeeded = 0;    // came about so far; where outlier detection asks for it
 };
 
 struct WorkerOptions {

@@ -15,6 +15,7 @@ WorkerLoop::WorkerLoop(Loop& loop, net::StreamPool& pool, const WorkerOptions& o
       pool_(pool),
       options_(options),
       random_(std::random_device{}()),
+      upstreams_(random_.next()),
       deadlines_(loop,
                  [this](std::uint64_t id) {
                    if (const auto found = conns_.find(id); found != conns_.end())
@@ -38,6 +39,7 @@ WorkerLoop::~WorkerLoop() = default;
 
 void WorkerLoop::handle(WorkerMessage message) {
   if (auto* use_it = std::get_if<UseSnapshot>(&message)) return use(std::move(*use_it));
+  if (const auto* health = std::get_if<UseHealth>(&message)) return use(*health);
   if (auto* socket = std::get_if<AddSocket>(&message)) return add(std::move(*socket));
   if (const auto* gone = std::get_if<RemoveSocket>(&message)) {
     for (Socket& socket : sockets_) {
@@ -58,11 +60,10 @@ void WorkerLoop::use(UseSnapshot message) {
   snapshot::SnapshotPtr old = std::exchange(snapshot_, std::move(message.snapshot));
   stats_ = std::move(message.stats);
   drop_contexts();
-  const bool has_same_clusters = old && old->cluster_index == snapshot_->cluster_index;
-  for (std::size_t i = 0; i < snapshot_->clusters.size(); ++i) {
-    if (!has_same_clusters || old->endpoints[i] != snapshot_->endpoints[i]) publish_membership(i);
-  }
-  upstreams_.prune(*snapshot_);
+  const std::vector<std::size_t> changed = snapshot::changed_clusters(*snapshot_, old.get());
+  upstreams_.use(*snapshot_, old.get(), changed);
+  for (const std::size_t at : changed)
+    publish_membership(at);
   if (old) {
     to_recheck_ = open_connections();
     if (!to_recheck_.empty()) rechecker_.start(Milliseconds(0));
@@ -91,19 +92,26 @@ void WorkerLoop::drop_contexts() {
   });
 }
 
-void WorkerLoop::publish_membership(const std::string& cluster) {
-  const std::size_t at = snapshot_->find_cluster(cluster);
+void WorkerLoop::use(const UseHealth& message) {
+  upstreams_.use(message);
+  if (!snapshot_) return;
+  const std::size_t at = snapshot_->find_cluster(message.cluster);
   if (at != snapshot::kNoMatch) publish_membership(at);
 }
 
+void WorkerLoop::report_failure(const snapshot::Cluster& cluster, const SocketAddress& endpoint) {
+  if (cluster.outlier_detection && options_.to_control)
+    options_.to_control(ConnectFailed{cluster.name, endpoint});
+}
+
 void WorkerLoop::publish_membership(std::size_t cluster) {
-  const snapshot::EndpointsPart& endpoints = *snapshot_->endpoints[cluster];
   observe::ClusterStats& stats = *stats_->clusters[cluster];
-  const std::size_t ejected =
-      upstreams_.ejected(snapshot_->clusters[cluster]->name, endpoints, loop_.now_ms());
-  stats.membership_total.set(endpoints.list.size());
-  stats.membership_healthy.set(endpoints.list.size() - ejected);
-  stats.ejections_active.set(ejected);
+  const UpstreamState::Membership members = upstreams_.membership(*snapshot_, cluster);
+  stats.membership_total.set(members.total);
+  stats.membership_healthy.set(members.healthy);
+  const ClusterHealth* health = upstreams_.health(snapshot_->clusters[cluster]->name);
+  stats.ejections_active.set(health == nullptr ? 0 : health->ejected.size());
+  if (health != nullptr) stats.ejections_enforced_total.set(health->ejections);
 }
 
 void WorkerLoop::add(AddSocket message) {
@@ -198,8 +206,6 @@ void WorkerLoop::look_around() {
   for (const std::uint64_t id : open_connections()) {
     if (const auto found = conns_.find(id); found != conns_.end()) found->second->look_for_resets();
   }
-  for (std::size_t i = 0; i < snapshot_->clusters.size(); ++i)
-    publish_membership(i);  // an ejection ends by itself
 }
 
 void WorkerLoop::forget_ended_handshakes() {

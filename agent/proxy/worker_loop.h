@@ -55,7 +55,7 @@ class WorkerLoop {
   void wait_for_step(std::uint64_t conn);
   void wait_for_slot(HandshakeRole role, std::uint64_t conn, HandshakeGate::Group group);
   void write_record(observe::AccessRecord record);
-  void publish_membership(const std::string& cluster);
+  void report_failure(const snapshot::Cluster& cluster, const SocketAddress& endpoint);
   /// Destroys a finished connection after the callbacks of this turn.
   void retire(Conn& conn);
   /// Drops what a connection held of a snapshot. Unless that snapshot is in force, this may be its
@@ -69,6 +69,7 @@ class WorkerLoop {
   static constexpr Milliseconds kMakeRoomEvery{500};
 
   void use(UseSnapshot message);
+  void use(const UseHealth& message);
   void publish_membership(std::size_t cluster);
   void drop_contexts();
   void add(AddSocket message);
@@ -98,8 +99,8 @@ class WorkerLoop {
   std::map<snapshot::TlsPartPtr, std::unique_ptr<tls::Context>> contexts_;  // null: failed
   snapshot::SnapshotPtr snapshot_;
   std::shared_ptr<const StatsTable> stats_;
-  UpstreamState upstreams_;
   policy::Random random_;
+  UpstreamState upstreams_;
   Deadlines deadlines_;
   std::vector<Socket> sockets_;
   std::vector<AddSocket> waiting_sockets_;  // until the first snapshot

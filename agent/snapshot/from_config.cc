@@ -133,6 +133,18 @@ CircuitBreakers no_limit() {
   return {.max_connections = std::numeric_limits<std::uint32_t>::max()};
 }
 
+// One failure ejects for two seconds, each further one for two more, up to a minute.
+OutlierDetection passive_ejection() {
+  OutlierDetection detection;
+  detection.interval = Milliseconds(500);
+  detection.base_ejection_time = Milliseconds(2000);
+  detection.max_ejection_time = Milliseconds(60000);
+  detection.max_ejection_percent = 100;
+  detection.consecutive_5xx = 1;
+  detection.enforcing_success_rate = 0;
+  return detection;
+}
+
 Cluster cluster_from(const config::Service& service) {
   Cluster cluster;
   cluster.name = "localhost_" + service.name;
@@ -191,6 +203,9 @@ Cluster cluster_from(const config::Upstream& upstream,
     cluster.tls->peer_names.push_back({SubjectAltNameMatcher::Type::uri, matcher_of(pattern)});
   cluster.lb.policy = upstream.lb_policy == config::LbPolicy::round_robin ? LbPolicy::round_robin
                                                                           : LbPolicy::least_request;
+  cluster.lb.choice_count = std::numeric_limits<std::uint32_t>::max();  // of all, the fewest
+  cluster.lb.panic_threshold_percent = 1;  // ejected ones are used when nothing else is left
+  cluster.outlier_detection = passive_ejection();
   cluster.circuit_breakers = no_limit();
   cluster.connect_timeout = upstream.connect_timeout;
   return cluster;

@@ -64,6 +64,19 @@ class SharedVector {
     chunks_[at / kChunk] = std::move(chunk);
   }
 
+  /// Calls `use` with each position whose element is another than in `other`, which has as many
+  /// elements. Chunks that both have are not looked into.
+  template <class Use>
+  void for_each_difference(const SharedVector& other, Use use) const {
+    for (std::size_t chunk = 0; chunk < chunks_.size(); ++chunk) {
+      if (chunks_[chunk] == other.chunks_[chunk]) continue;
+      const std::size_t end = std::min(size_, (chunk + 1) * kChunk);
+      for (std::size_t at = chunk * kChunk; at < end; ++at) {
+        if ((*this)[at] != other[at]) use(at);
+      }
+    }
+  }
+
   friend bool operator==(const SharedVector& a, const SharedVector& b) {
     return a.size_ == b.size_ &&
            (a.chunks_ == b.chunks_ || std::equal(a.begin(), a.end(), b.begin()));

@@ -40,10 +40,10 @@ EndpointsPart::EndpointsPart(LoadAssignment source, const ResolvedNames& names)
   for (const LocalityEndpoints& locality : localities) {
     for (const LbEndpoint& endpoint : locality.endpoints) {
       if (endpoint.address) {
-        list.push_back({*endpoint.address, &endpoint});
+        list.push_back({*endpoint.address, &endpoint, &locality});
       } else if (const auto found = names.find(endpoint.host_name); found != names.end()) {
         for (const IpAddress& ip : found->second)
-          list.push_back({{ip, endpoint.port}, &endpoint});
+          list.push_back({{ip, endpoint.port}, &endpoint, &locality});
       }
     }
   }
@@ -150,6 +150,26 @@ const SecretPart* Snapshot::find_secret(std::string_view name) const noexcept {
         return secret->name < wanted;
       });
   return found != secrets.end() && (*found)->name == name ? found->get() : nullptr;
+}
+
+std::vector<std::size_t> changed_clusters(const Snapshot& now, const Snapshot* before) {
+  std::vector<std::size_t> changed;
+  if (before != nullptr && before->cluster_index == now.cluster_index) {
+    const auto add = [&](std::size_t at) { changed.push_back(at); };
+    now.clusters.for_each_difference(before->clusters, add);
+    now.endpoints.for_each_difference(before->endpoints, add);
+    std::sort(changed.begin(), changed.end());
+    changed.erase(std::unique(changed.begin(), changed.end()), changed.end());
+    return changed;
+  }
+  for (std::size_t at = 0; at < now.clusters.size(); ++at) {
+    const std::size_t was =
+        before == nullptr ? kNoMatch : before->find_cluster(now.clusters[at]->name);
+    const bool is_same = was != kNoMatch && before->clusters[was] == now.clusters[at] &&
+                         before->endpoints[was] == now.endpoints[at];
+    if (!is_same) changed.push_back(at);
+  }
+  return changed;
 }
 
 }  // namespace mooring::snapshot

@@ -81,7 +81,9 @@ using ClusterPtr = std::shared_ptr<const ClusterPart>;
 
 struct Endpoint {
   SocketAddress address;
-  const LbEndpoint* spec = nullptr;  // of the part that holds this; never null
+  // Of the part that holds this; never null.
+  const LbEndpoint* spec = nullptr;
+  const LocalityEndpoints* locality = nullptr;
 };
 
 struct EndpointsPart : LoadAssignment {
@@ -165,5 +167,10 @@ struct Snapshot {
   std::shared_ptr<const ClusterIndex> cluster_index;
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
+
+/// Positions in `now` of the clusters that are new or others than in `before`, and of those whose
+/// endpoints are; null: all. Where both have the same cluster index it costs what has changed.
+[[nodiscard]] std::vector<std::size_t> changed_clusters(const Snapshot& now,
+                                                        const Snapshot* before);
 
 }  // namespace mooring::snapshot

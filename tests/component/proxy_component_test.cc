@@ -177,10 +177,12 @@ TEST_F(ProxyTest, TriesAnotherEndpointWhenOneRefuses) {
   listen_on_loopback(dead).reset();
   upstream_.endpoints = {endpoint(dead), endpoint(inbound_address_)};
   start();
-  const UniqueFd caller = connect_to(outbound_address_);
-  const UniqueFd served = accept_on(app_.get());
-  ASSERT_TRUE(served.valid());
-  EXPECT_EQ(client_.stats().cluster("db", 0).upstream_cx_connect_fail.value(), 1U);
+  for (int i = 0; i < 2; ++i) {  // one of the two begins at the one that refuses
+    const UniqueFd caller = connect_to(outbound_address_);
+    const UniqueFd served = accept_on(app_.get());
+    ASSERT_TRUE(served.valid());
+  }
+  EXPECT_GE(client_.stats().cluster("db", 0).upstream_cx_connect_fail.value(), 1U);
 }
 
 TEST_F(ProxyTest, PermissiveTakesPlainTextAndMutualTlsOnOnePort) {

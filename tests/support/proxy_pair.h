@@ -118,6 +118,9 @@ class Agent {
       table->clusters.push_back(&stats_.cluster(cluster->name, 0));
     worker_->post(proxy::UseSnapshot{snapshot_, table});
   }
+  void use(const std::string& cluster, const proxy::ClusterHealth& health) {
+    worker_->post(proxy::UseHealth{cluster, std::make_shared<const proxy::ClusterHealth>(health)});
+  }
   void listen(const std::string& listener, UniqueFd fd) {
     net::set_proxy_options(fd.get(), {});
     worker_->post(proxy::AddSocket{proxy::SocketKind::bound, std::move(fd), listener});

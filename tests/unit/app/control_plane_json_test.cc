@@ -54,9 +54,7 @@ struct Site {
             .control_plane = plane,
             .stats = stats,
             .capture = {},
-            .endpoint = [](const std::string&, const SocketAddress&) {
-              return proxy::EndpointState{};
-            }};
+            .endpoint = [](const std::string&, const SocketAddress&) { return EndpointReport{}; }};
   }
   [[nodiscard]] Json control_plane() const {
     return Json::parse(status_json(report())).at("control_plane");

@@ -62,7 +62,7 @@ struct Site {
             .stats = stats,
             .capture = capture,
             .endpoint = [this](const std::string&, const SocketAddress& address) {
-              return proxy::EndpointState{3, address == ejected};
+              return EndpointReport{3, address == ejected, address == unhealthy};
             }};
   }
   [[nodiscard]] Json status() const { return Json::parse(status_json(report())); }
@@ -84,6 +84,7 @@ struct Site {
   observe::StatsRegistry stats{2};
   CaptureState capture;
   SocketAddress ejected;
+  SocketAddress unhealthy;
 };
 
 std::string whole() {

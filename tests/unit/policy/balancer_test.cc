@@ -14,6 +14,7 @@
 namespace mooring::policy {
 namespace {
 
+using snapshot::EndpointsPart;
 using snapshot::HealthStatus;
 using snapshot::LbPolicy;
 using snapshot::LoadAssignment;
@@ -44,6 +45,10 @@ LoadAssignment assignment_of(const std::vector<Group>& groups) {
     assignment.localities.push_back(locality);
   }
   return assignment;
+}
+
+EndpointsPart endpoints_of(const std::vector<Group>& groups) {
+  return EndpointsPart(assignment_of(groups));
 }
 
 constexpr std::array<LbPolicy, 5> kPolicies{LbPolicy::round_robin,
@@ -107,25 +112,25 @@ void expect_shares(const std::vector<double>& counts, const std::vector<double>&
 }
 
 TEST(Balancer, RoundRobinGoesRound) {
-  Balancer balancer(assignment_of({{0, 0, {1, 1, 1}}}), by(LbPolicy::round_robin), 7);
+  Balancer balancer(endpoints_of({{0, 0, {1, 1, 1}}}), by(LbPolicy::round_robin), 7);
   for (std::size_t i = 7; i < 20; ++i)
     EXPECT_EQ(balancer.choose({}, nobody).host, i % 3);
 }
 
 TEST(Balancer, RoundRobinFollowsWeights) {
-  Balancer balancer(assignment_of({{0, 0, {1, 2, 7}}}), by(LbPolicy::round_robin), 1);
+  Balancer balancer(endpoints_of({{0, 0, {1, 2, 7}}}), by(LbPolicy::round_robin), 1);
   EXPECT_EQ(count(balancer, 1000).of_host, (std::vector<double>{100, 200, 700}));
 }
 
 TEST(Balancer, RandomTakesAllAlikeWhateverTheirWeight) {
-  Balancer balancer(assignment_of({{0, 0, {1, 1, 9, 1, 1}}}), by(LbPolicy::random), 2);
+  Balancer balancer(endpoints_of({{0, 0, {1, 1, 9, 1, 1}}}), by(LbPolicy::random), 2);
   expect_shares(count(balancer, 10000).of_host, {1, 1, 1, 1, 1});
 }
 
 // Of two that are drawn the one with fewer connections: the idlest of n comes as the better of two
 // draws, (2n - 1) / n².
 TEST(Balancer, LeastRequestTakesTheIdlerOfTwo) {
-  Balancer balancer(assignment_of({{0, 0, {1, 1, 1, 1}}}), by(LbPolicy::least_request), 3);
+  Balancer balancer(endpoints_of({{0, 0, {1, 1, 1, 1}}}), by(LbPolicy::least_request), 3);
   const auto active = [](std::size_t host) { return host; };
   expect_shares(count(balancer, 16000, active).of_host, {7, 5, 3, 1});
 }
@@ -133,26 +138,31 @@ TEST(Balancer, LeastRequestTakesTheIdlerOfTwo) {
 TEST(Balancer, LeastRequestTakesTheIdlestOfAsManyAsItIsTold) {
   LoadBalancing options = by(LbPolicy::least_request);
   options.choice_count = 3;
-  Balancer balancer(assignment_of({{0, 0, {1, 1, 1, 1}}}), options, 4);
+  Balancer balancer(endpoints_of({{0, 0, {1, 1, 1, 1}}}), options, 4);
   const auto active = [](std::size_t host) { return host; };
   expect_shares(count(balancer, 16000, active).of_host, {37, 19, 7, 1});
-  options.choice_count = 4000000000U;  // bounded
-  Balancer bounded(assignment_of({{0, 0, {1, 1, 1, 1}}}), options, 4);
-  expect_shares(count(bounded, 100, active).of_host, {1, 0, 0, 0});
+}
+
+TEST(Balancer, LeastRequestOfAllTakesTheIdlestAndAllOfThemAlike) {
+  LoadBalancing options = by(LbPolicy::least_request);
+  options.choice_count = 4000000000U;
+  Balancer balancer(endpoints_of({{0, 0, {1, 1, 1, 1}}}), options, 4);
+  expect_shares(count(balancer, 100, [](std::size_t host) { return host; }).of_host, {1, 0, 0, 0});
+  expect_shares(count(balancer, 1000).of_host, {1, 1, 1, 1});
 }
 
 TEST(Balancer, LeastRequestWithWeightsSharesByWeightAndConnections) {
-  Balancer balancer(assignment_of({{0, 0, {4, 1}}}), by(LbPolicy::least_request), 5);
+  Balancer balancer(endpoints_of({{0, 0, {4, 1}}}), by(LbPolicy::least_request), 5);
   EXPECT_EQ(count(balancer, 1000).of_host, (std::vector<double>{800, 200}));
   const auto active = [](std::size_t host) { return host == 0 ? 3U : 0U; };
   Counted busy = count(balancer, 1000, active);
   EXPECT_NEAR(busy.of_host[0], 500, 2);
   LoadBalancing unbiased = by(LbPolicy::least_request);
   unbiased.active_request_bias = 0;
-  Balancer other(assignment_of({{0, 0, {4, 1}}}), unbiased, 5);
+  Balancer other(endpoints_of({{0, 0, {4, 1}}}), unbiased, 5);
   EXPECT_NEAR(count(other, 1000, active).of_host[0], 800, 2);
   unbiased.active_request_bias = 2;
-  Balancer biased(assignment_of({{0, 0, {4, 1}}}), unbiased, 5);
+  Balancer biased(endpoints_of({{0, 0, {4, 1}}}), unbiased, 5);
   EXPECT_NEAR(count(biased, 1000, active).of_host[0], 200, 2);
 }
 
@@ -160,7 +170,7 @@ TEST(Balancer, HashingWithoutAHashIsRandomByWeight) {
   for (const LbPolicy policy : {LbPolicy::ring_hash, LbPolicy::maglev}) {
     LoadBalancing options = by(policy);
     options.minimum_ring_size = 200000;
-    Balancer balancer(assignment_of({{0, 0, {1, 2, 5}}}), options, 6);
+    Balancer balancer(endpoints_of({{0, 0, {1, 2, 5}}}), options, 6);
     EXPECT_THAT(
         count(balancer, 8000).of_host,
         testing::Pointwise(testing::DoubleNear(200), std::vector<double>{1000, 2000, 5000}));
@@ -169,8 +179,8 @@ TEST(Balancer, HashingWithoutAHashIsRandomByWeight) {
 
 TEST(Balancer, TheSameHashFindsTheSameEndpoint) {
   for (const LbPolicy policy : {LbPolicy::ring_hash, LbPolicy::maglev}) {
-    Balancer balancer(assignment_of({{0, 0, std::vector<std::uint32_t>(50, 1)}}), by(policy), 1);
-    Balancer other(assignment_of({{0, 0, std::vector<std::uint32_t>(50, 1)}}), by(policy), 99);
+    Balancer balancer(endpoints_of({{0, 0, std::vector<std::uint32_t>(50, 1)}}), by(policy), 1);
+    Balancer other(endpoints_of({{0, 0, std::vector<std::uint32_t>(50, 1)}}), by(policy), 99);
     for (int i = 0; i < 100; ++i) {
       Balancer::Request request;
       request.hash = xx_hash64("10.1.2." + std::to_string(i));  // Envoy's hash of a source address
@@ -185,7 +195,7 @@ TEST(Balancer, AnInvalidTableSizeIsNotFollowed) {
   LoadBalancing options = by(LbPolicy::maglev);
   for (const std::uint64_t size : {0U, 65536U}) {
     options.maglev_table_size = size;
-    Balancer balancer(assignment_of({{0, 0, {1, 1}}}), options, 1);
+    Balancer balancer(endpoints_of({{0, 0, {1, 1}}}), options, 1);
     EXPECT_TRUE(balancer.choose({}, nobody).host);
   }
 }
@@ -194,7 +204,7 @@ TEST(Balancer, UnhealthyEndpointsAreLeftOut) {
   LoadAssignment assignment = assignment_of({{0, 0, {1, 1, 1, 1}}});
   assignment.localities[0].endpoints[1].health = HealthStatus::unhealthy;
   for (const LbPolicy policy : kPolicies) {
-    Balancer balancer(assignment, by(policy), 8);
+    Balancer balancer(EndpointsPart(assignment), by(policy), 8);
     balancer.set_usable(3, false);
     const Counted counted = count(balancer, 400);
     EXPECT_EQ(counted.of_host[1] + counted.of_host[3], 0);
@@ -206,7 +216,7 @@ TEST(Balancer, UnhealthyEndpointsAreLeftOut) {
 }
 
 TEST(Balancer, HealthDoesNotDisturbTheRound) {
-  Balancer balancer(assignment_of({{0, 0, {1, 1, 1, 1, 1}}}), by(LbPolicy::round_robin), 0);
+  Balancer balancer(endpoints_of({{0, 0, {1, 1, 1, 1, 1}}}), by(LbPolicy::round_robin), 0);
   (void)balancer.choose({}, nobody);
   balancer.set_usable(4, false);
   EXPECT_EQ(balancer.choose({}, nobody).host, 1U);
@@ -215,7 +225,7 @@ TEST(Balancer, HealthDoesNotDisturbTheRound) {
 
 // One of three is healthy.
 Counted count_with_one_healthy(const LoadBalancing& options) {
-  Balancer balancer(assignment_of({{0, 0, {1, 1, 1}}}), options, 0);
+  Balancer balancer(endpoints_of({{0, 0, {1, 1, 1}}}), options, 0);
   balancer.set_usable(0, false);
   balancer.set_usable(1, false);
   return count(balancer, 300);
@@ -241,7 +251,7 @@ TEST(Balancer, HashingInPanicKnowsNoFailing) {
   for (const LbPolicy policy : {LbPolicy::ring_hash, LbPolicy::maglev}) {
     LoadBalancing options = by(policy);
     options.fail_traffic_on_panic = true;
-    Balancer balancer(assignment_of({{0, 0, {1, 1, 1}}}), options, 0);
+    Balancer balancer(endpoints_of({{0, 0, {1, 1, 1}}}), options, 0);
     for (std::size_t i = 0; i < 3; ++i)
       balancer.set_usable(i, false);
     const Counted counted = count(balancer, 3000);
@@ -254,7 +264,7 @@ TEST(Balancer, HashingInPanicKnowsNoFailing) {
 TEST(Balancer, WithoutPanicNobodyIsChosenOfTheDead) {
   LoadBalancing options = by(LbPolicy::round_robin);
   options.panic_threshold_percent = 0;
-  Balancer balancer(assignment_of({{0, 0, {1, 1}}}), options, 0);
+  Balancer balancer(endpoints_of({{0, 0, {1, 1}}}), options, 0);
   balancer.set_usable(0, false);
   EXPECT_EQ(count(balancer, 100).of_host, (std::vector<double>{0, 100}));
   balancer.set_usable(1, false);
@@ -263,7 +273,7 @@ TEST(Balancer, WithoutPanicNobodyIsChosenOfTheDead) {
 
 TEST(Balancer, TrafficMovesToTheNextPriorityAsHealthFalls) {
   Balancer balancer(
-      assignment_of({{0, 0, {1, 1, 1, 1}}, {1, 0, {1, 1}}}), by(LbPolicy::round_robin), 9);
+      endpoints_of({{0, 0, {1, 1, 1, 1}}, {1, 0, {1, 1}}}), by(LbPolicy::round_robin), 9);
   expect_shares(count(balancer, 1000).of_host, {1, 1, 1, 1, 0, 0});
   balancer.set_usable(0, false);
   expect_shares(count(balancer, 1000).of_host, {0, 1, 1, 1, 0, 0});
@@ -275,7 +285,7 @@ TEST(Balancer, TrafficMovesToTheNextPriorityAsHealthFalls) {
 }
 
 TEST(Balancer, APriorityThatIsPassedOverIsEmpty) {
-  Balancer balancer(assignment_of({{1, 0, {1, 1}}}), by(LbPolicy::round_robin), 0);
+  Balancer balancer(endpoints_of({{1, 0, {1, 1}}}), by(LbPolicy::round_robin), 0);
   expect_shares(count(balancer, 100).of_host, {1, 1});
 }
 
@@ -283,7 +293,7 @@ TEST(Balancer, DegradedEndpointsHelpOut) {
   LoadAssignment assignment = assignment_of({{0, 0, {1, 1, 1, 1}}});
   assignment.overprovisioning_percent = 100;
   assignment.localities[0].endpoints[3].health = HealthStatus::degraded;
-  Balancer balancer(assignment, by(LbPolicy::round_robin), 10);
+  Balancer balancer(EndpointsPart(assignment), by(LbPolicy::round_robin), 10);
   expect_shares(count(balancer, 10000).of_host, {1, 1, 1, 1});
   balancer.set_usable(3, false);
   EXPECT_EQ(balancer.health(3), HostHealth::unhealthy);
@@ -294,7 +304,7 @@ TEST(Balancer, DrainingEndpointsGetNothingAndDoNotCount) {
   LoadAssignment assignment = assignment_of({{0, 0, {1, 1, 1}}, {1, 0, {1}}});
   assignment.localities[0].endpoints[0].health = HealthStatus::draining;
   assignment.localities[0].endpoints[1].health = HealthStatus::draining;
-  Balancer balancer(assignment, by(LbPolicy::round_robin), 11);
+  Balancer balancer(EndpointsPart(assignment), by(LbPolicy::round_robin), 11);
   balancer.set_usable(0, false);
   EXPECT_EQ(balancer.health(0), HostHealth::draining);
   const Counted counted = count(balancer, 100);
@@ -306,10 +316,10 @@ TEST(Balancer, LocalitiesShareByTheirWeights) {
   LoadBalancing options = by(LbPolicy::round_robin);
   const LoadAssignment assignment =
       assignment_of({{0, 80, {1, 1}}, {0, 20, {1, 1, 1, 1}}, {0, 0, {1}}});
-  Balancer flat(assignment, options, 12);
+  Balancer flat(EndpointsPart(assignment), options, 12);
   expect_shares(count(flat, 7000).of_host, {1, 1, 1, 1, 1, 1, 1});
   options.locality_weighted = true;
-  Balancer weighted(assignment, options, 12);
+  Balancer weighted(EndpointsPart(assignment), options, 12);
   expect_shares(count(weighted, 8000).of_host, {8, 8, 1, 1, 1, 1, 0});
   // Half of a locality is healthy: 140 % of a half of its weight.
   weighted.set_usable(0, false);
@@ -321,7 +331,7 @@ TEST(Balancer, HashingHasLocalityWeightsInItsShares) {
     LoadBalancing options = by(policy);
     options.locality_weighted = true;
     options.minimum_ring_size = 200000;
-    Balancer balancer(assignment_of({{0, 3, {1, 2}}, {0, 1, {1, 1}}, {0, 0, {1}}}), options, 13);
+    Balancer balancer(endpoints_of({{0, 3, {1, 2}}, {0, 1, {1, 1}}, {0, 0, {1}}}), options, 13);
     EXPECT_THAT(count(balancer, 8000).of_host,
                 testing::Pointwise(testing::DoubleNear(200),
                                    std::vector<double>{2000, 4000, 1000, 1000, 0}));
@@ -331,7 +341,7 @@ TEST(Balancer, HashingHasLocalityWeightsInItsShares) {
 TEST(Balancer, LocalitiesWithoutWeightsAreNotWeighted) {
   LoadBalancing options = by(LbPolicy::round_robin);
   options.locality_weighted = true;
-  Balancer balancer(assignment_of({{0, 0, {1}}, {0, 0, {1, 1}}}), options, 14);
+  Balancer balancer(endpoints_of({{0, 0, {1}}, {0, 0, {1, 1}}}), options, 14);
   expect_shares(count(balancer, 300).of_host, {1, 1, 1});
 }
 
@@ -355,7 +365,7 @@ TEST(Balancer, WhatWasTriedIsNotChosenAgain) {
   std::iota(all_but_seven.begin(), all_but_seven.end(), 0U);
   all_but_seven.erase(all_but_seven.begin() + 7);
   for (const LbPolicy policy : kPolicies) {
-    Balancer balancer(assignment_of({{0, 0, std::vector<std::uint32_t>(40, 1)}}), by(policy), 15);
+    Balancer balancer(endpoints_of({{0, 0, std::vector<std::uint32_t>(40, 1)}}), by(policy), 15);
     balancer.set_usable(7, false);
     for (int round = 0; round < 20; ++round) {
       std::vector<std::size_t> chosen = choose_all(balancer);
@@ -366,7 +376,7 @@ TEST(Balancer, WhatWasTriedIsNotChosenAgain) {
 }
 
 TEST(Balancer, ARetryFindsTheOtherPriorityWhenItsOwnIsTried) {
-  Balancer balancer(assignment_of({{0, 0, {1}}, {1, 0, {1}}}), by(LbPolicy::round_robin), 16);
+  Balancer balancer(endpoints_of({{0, 0, {1}}, {1, 0, {1}}}), by(LbPolicy::round_robin), 16);
   const std::vector<SocketAddress> tried{balancer.hosts()[0].address};
   Balancer::Request request;
   request.tried = tried;
@@ -374,7 +384,7 @@ TEST(Balancer, ARetryFindsTheOtherPriorityWhenItsOwnIsTried) {
 }
 
 TEST(Balancer, ManyEndpointsCostNoMoreThanFew) {
-  Balancer balancer(assignment_of({{0, 0, std::vector<std::uint32_t>(10000, 1)}}),
+  Balancer balancer(endpoints_of({{0, 0, std::vector<std::uint32_t>(10000, 1)}}),
                     by(LbPolicy::least_request),
                     17);
   std::size_t asked = 0;
@@ -387,10 +397,10 @@ TEST(Balancer, ManyEndpointsCostNoMoreThanFew) {
 }
 
 TEST(Balancer, OfNoEndpointsChoosesNone) {
-  Balancer nothing({}, by(LbPolicy::round_robin), 0);
+  Balancer nothing(endpoints_of({}), by(LbPolicy::round_robin), 0);
   EXPECT_FALSE(nothing.choose({}, nobody).host);
   for (const LbPolicy policy : {LbPolicy::round_robin, LbPolicy::ring_hash, LbPolicy::maglev}) {
-    Balancer empty(assignment_of({{0, 1, {}}}), by(policy), 0);
+    Balancer empty(endpoints_of({{0, 1, {}}}), by(policy), 0);
     EXPECT_FALSE(empty.choose({}, nobody).host);
   }
 }

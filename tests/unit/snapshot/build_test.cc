@@ -165,6 +165,35 @@ TEST(Snapshot, OtherEndpointsAloneMakeWhatABuildOfAllMakes) {
   EXPECT_EQ(first->find_endpoints("cluster-0")->list.size(), 1U);
 }
 
+TEST(Snapshot, TellsWhichClustersChanged) {
+  Resources resources;
+  for (int i = 0; i < 200; ++i) {
+    Cluster cluster;
+    cluster.name = "cluster-" + std::to_string(100 + i);
+    cluster.type = Cluster::Type::eds;
+    cluster.endpoints_name = cluster.name;
+    resources.clusters.push_back(cluster);
+    resources.endpoints.push_back(assignment(cluster.endpoints_name, {"10.0.0.1:80"}));
+  }
+  using Positions = std::vector<std::size_t>;
+  const SnapshotPtr first = build(resources, nullptr).snapshot;
+  EXPECT_EQ(changed_clusters(*first, nullptr).size(), 200U);
+  resources.endpoints[7] = assignment("cluster-107", {"10.0.0.2:80"});
+  resources.endpoints[150] = assignment("cluster-250", {"10.0.0.2:80"});
+  resources.clusters[150].connect_timeout += Milliseconds(1);
+  const SnapshotPtr second = build(resources, first.get()).snapshot;
+  ASSERT_EQ(second->cluster_index, first->cluster_index);
+  EXPECT_EQ(changed_clusters(*second, first.get()), (Positions{7, 150}));
+  EXPECT_EQ(changed_clusters(*second, second.get()), Positions{});
+  resources.clusters.erase(resources.clusters.begin());
+  const SnapshotPtr third = build(resources, second.get()).snapshot;
+  EXPECT_EQ(changed_clusters(*third, second.get()), Positions{});
+  resources.clusters.push_back(resources.clusters.back());
+  resources.clusters.back().name = "new";
+  const SnapshotPtr fourth = build(resources, third.get()).snapshot;
+  EXPECT_EQ(changed_clusters(*fourth, third.get()), Positions{fourth->find_cluster("new")});
+}
+
 TEST(Snapshot, AClusterThatTakesOtherEndpointsIsFoundByThem) {
   Resources resources;
   resources.clusters.resize(1);
