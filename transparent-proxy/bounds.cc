@@ -88,7 +88,7 @@ class Reader {
 };
 
 struct Key : BoundsKey {
-  void (*read)(Reader&, const toml::node&, Bounds&);
+  void (*read)(Reader&, const toml::node&, Bounds&) = nullptr;
 };
 
 constexpr std::string_view kPortList = "list: ports, or ranges like \"8000-8099\"";

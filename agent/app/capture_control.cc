@@ -264,8 +264,9 @@ bool CaptureControl::is_settled() const noexcept {
 
 bool CaptureControl::redirects_dns() const noexcept {
   using capture_client::DnsRedirection;
-  if (!config_.capture.enabled || !client_ || !client_->status()) return false;
-  const DnsRedirection dns = client_->status()->dns;
+  if (!config_.capture.enabled || !client_) return false;
+  const std::optional<capture_client::Status>& told = client_->status();
+  const DnsRedirection dns = told ? told->dns : DnsRedirection::not_allowed;
   const bool is_asked_for = wanted_ && wanted_->dns_port != 0 && client_->is_active();
   return is_asked_for ? dns == DnsRedirection::active : dns != DnsRedirection::not_allowed;
 }

@@ -252,7 +252,7 @@ void CaptureControl::on_rules_changed() {
 void CaptureControl::look_again() {
   last_try_ = env_.clock.mono();
   if (must_release_) return try_release();
-  if (state_ != CaptureState::active) return;
+  if (state_ != CaptureState::active || !active_) return;
   if (active_->dns_port != 0 && env_.name_servers() != name_servers_) {
     log::info("capture: /etc/resolv.conf names other resolvers");
     return recapture();
@@ -266,6 +266,7 @@ void CaptureControl::look_again() {
 }
 
 void CaptureControl::recapture() {
+  if (!active_) return;
   if (auto done = capture(InterceptConfig(*active_)); !done) problem_ = describe(done.error());
 }
 

@@ -161,9 +161,10 @@ class Helper {
             },
             [trial](const std::string& content) { return write_or_remove(trial, content); },
             [](std::uint16_t port) {
-              if (const auto done = forget_redirected_udp(port); !done)
+              if (const auto done = forget_redirected_udp(port); !done) {
                 log::warn("queries from open sockets may go nowhere for two minutes: {}",
                           describe(done.error()));
+              }
             }};
   }
 

@@ -311,7 +311,6 @@ TEST_F(CaptureControlTest, QueriesForNamesAreAskedForWhenTheHelperAllowsItAndNam
   snapshot::Resources mesh;
   mesh.listeners = {listener};
   resources = &mesh;
-  dns_port = 15053;
   make();
   ASSERT_TRUE(control->start(config(true, ""), {}));
   EXPECT_FALSE(control->is_settled());
@@ -322,9 +321,12 @@ TEST_F(CaptureControlTest, QueriesForNamesAreAskedForWhenTheHelperAllowsItAndNam
   EXPECT_FALSE(control->redirects_dns());
   helper->status.dns = DnsRedirection::allowed;
   helper->tell();
-  ASSERT_TRUE(run_until(loop, [&] { return helper->activated.back().dns_port == 15053; }));
-  EXPECT_TRUE(control->redirects_dns());
+  ASSERT_TRUE(run_until(loop, [&] { return control->redirects_dns(); }));
+  EXPECT_EQ(helper->activated.back().dns_port, 0) << "there are no names yet";
+  dns_port = 15053;
+  ASSERT_TRUE(control->apply(config(true, ""), {}));
   ASSERT_TRUE(run_until(loop, [&] { return control->is_active(); }));
+  EXPECT_EQ(helper->activated.back().dns_port, 15053);
   EXPECT_FALSE(control->redirects_dns()) << "confirmed, and the helper says that it is not done";
   helper->status.dns = DnsRedirection::active;
   helper->tell();
