@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "config/formats.h"
+#include "core/ascii.h"
 #include "core/file.h"
 
 namespace mooring::config {
@@ -53,13 +54,6 @@ std::string kernel_host_name() {
   return ::gethostname(name, sizeof name - 1) == 0 && name[0] != '\0' ? name : "localhost";
 }
 
-std::string small_letters(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return text;
-}
-
 }  // namespace
 
 tl::expected<AgentConfig, std::vector<Diagnostic>> load(const std::string& main_file) {
@@ -100,7 +94,7 @@ tl::expected<AgentConfig, std::vector<Diagnostic>> load_with(const std::vector<S
   auto& plane = config->control_plane;
   if (!plane || !plane->name.empty()) return config;
   std::string& name = plane->name;
-  name = small_letters(config->host.name);
+  name = lower_ascii(config->host.name);
   if (is_resource_name(name)) return config;
   problems.push_back({main_file,
                       fmt::format("host name {} is no name of a Dataplane", quote(name)),

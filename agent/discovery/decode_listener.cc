@@ -3,6 +3,7 @@
 #include <set>
 #include <tuple>
 
+#include "core/ascii.h"
 #include "discovery/decode_parts.h"
 
 namespace mooring::discovery {
@@ -56,9 +57,7 @@ void decode_server_names(Reader& reader,
                          snapshot::FilterChainMatch& out) {
   out.server_names = decode_texts(reader, "server_names", message.server_names());
   for (std::string& name : out.server_names) {
-    std::transform(name.begin(), name.end(), name.begin(), [](char c) {
-      return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    });
+    name = lower_ascii(std::move(name));
     const std::size_t star = name.rfind('*');
     if (star != std::string::npos && !(star == 0 && name.starts_with("*.") && name.size() > 2))
       reader.reject("server_names", "has a wildcard that is not its first label");

@@ -1,7 +1,9 @@
 #include <llhttp.h>
 
 #include <string_view>
+#include <utility>
 
+#include "core/ascii.h"
 #include "http/h1_codec.h"
 
 namespace mooring::http {
@@ -23,8 +25,7 @@ Answer& answer_of(llhttp_t* parser) {
 
 int on_field_end(llhttp_t* parser) noexcept {
   Answer& answer = answer_of(parser);
-  for (char& c : answer.field)
-    c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  answer.field = lower_ascii(std::move(answer.field));
   if (answer.field == "content-type") answer.response.content_type = answer.value;
   answer.response.headers.push_back({std::move(answer.field), std::move(answer.value)});
   answer.field.clear();
