@@ -46,7 +46,6 @@ GrpcChannel::GrpcChannel(Loop& loop,
       pool_(pool),
       tls_(std::move(tls)),
       options_(std::move(options)),
-      random_(std::random_device{}()),
       turn_(loop, [this] { turn(); }),
       tick_(loop, [this] { tick(); }),
       retry_(loop, [this] { connect(); }) {}
@@ -150,7 +149,7 @@ void GrpcChannel::lose(const std::string& why) {
       (state_.is_connected && lived >= static_cast<std::uint64_t>(options_.backoff_cap.count()));
   drop_connection();
   if (was_good) {
-    rounds_ = 0;
+    backoff_.reset();
     failed_targets_ = 0;
     wait_before_next();
   } else {
@@ -170,14 +169,9 @@ void GrpcChannel::lose(const std::string& why) {
     finish(id, {GrpcCode::unavailable, why});
 }
 
-// Between half and all of what doubles with every round: never none.
 void GrpcChannel::wait_before_next() {
-  const auto cap = options_.backoff_cap.count();
-  const auto full = std::min(cap, options_.backoff_base.count() << std::min(rounds_, 16U));
-  ++rounds_;
-  std::uniform_int_distribution<std::int64_t> spread(full / 2, full);
   phase_ = Phase::waiting;
-  retry_.start(Milliseconds(spread(random_)));
+  retry_.start(backoff_.next(options_.backoff_base, options_.backoff_cap));
 }
 
 // ---- once a turn

@@ -7,12 +7,12 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <random>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "core/loop.h"
+#include "discovery/backoff.h"
 #include "discovery/transport.h"
 #include "http/grpc.h"
 #include "http/h2_session.h"
@@ -164,12 +164,11 @@ class GrpcChannel final : public Transport::Owner, public http::H2Events {
   GrpcChannelState state_;
   std::size_t target_ = 0;
   std::size_t failed_targets_ = 0;  // in a row, of this round
-  unsigned rounds_ = 0;             // without success
   bool is_useful_ = false;          // a message has come on this connection
   std::uint64_t since_ms_ = 0;      // of phase_
   std::uint64_t heard_ms_ = 0;      // last bytes of the peer
   std::uint64_t pinged_ms_ = 0;     // 0: no answer is outstanding
-  std::minstd_rand random_;
+  Backoff backoff_;
   CallId last_call_ = 0;
   std::map<CallId, std::unique_ptr<Call>> calls_;
   std::unordered_map<http::StreamId, CallId> by_stream_;

@@ -91,7 +91,6 @@ Result<HealthSpecifier> decode_health_specifier(Bytes bytes) {
 HealthStream::HealthStream(Loop& loop, net::StreamPool& pool)
     : loop_(loop),
       pool_(pool),
-      random_(std::random_device{}()),
       retry_(loop, [this] { open(); }),
       answer_(loop, [this] { answer(); }) {}
 
@@ -100,7 +99,7 @@ void HealthStream::start(GrpcChannel& channel, Metadata metadata, NodeInfo node)
   channel_ = &channel;
   metadata_ = std::move(metadata);
   node_ = std::move(node);
-  attempts_ = 0;
+  backoff_.reset();
   open();
 }
 
@@ -135,7 +134,7 @@ void HealthStream::on_message(Bytes message) {
     call_.reset();
     return on_end({http::GrpcCode::internal, "no message"});
   }
-  attempts_ = 0;
+  backoff_.reset();
   take(std::move(*specifier));
 }
 
@@ -163,9 +162,7 @@ void HealthStream::on_end(const http::GrpcStatus& status) {
   // A server that knows no health asks for none.
   if (status.code == http::GrpcCode::unimplemented) return;
   log::debug("control plane: the health stream ended: {}", escape_peer_text(status.message));
-  const auto full = std::min(kRetryCap.count(), kRetryBase.count() << std::min(attempts_++, 10U));
-  std::uniform_int_distribution<std::int64_t> spread(full / 2, full);
-  retry_.start(Milliseconds(spread(random_)));
+  retry_.start(backoff_.next(kRetryBase, kRetryCap));
 }
 
 std::vector<HealthStream::Result> HealthStream::results() const {

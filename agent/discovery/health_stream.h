@@ -4,11 +4,11 @@
 #pragma once
 
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "core/loop.h"
+#include "discovery/backoff.h"
 #include "discovery/delta_codec.h"
 #include "discovery/grpc_channel.h"
 #include "discovery/health_probe.h"
@@ -76,8 +76,7 @@ class HealthStream final : public GrpcHandler {
   std::vector<Asked> asked_;
   Milliseconds interval_{0};
   bool is_open_ = false;
-  unsigned attempts_ = 0;  // without an answer, in a row
-  std::minstd_rand random_;
+  Backoff backoff_;
   Timer retry_;
   Timer answer_;
 };

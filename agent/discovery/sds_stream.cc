@@ -23,7 +23,6 @@ SdsStream::SdsStream(Loop& loop, GrpcChannel& channel, const Clock& clock, Optio
     : channel_(channel),
       clock_(clock),
       options_(std::move(options)),
-      random_(std::random_device{}()),
       retry_(loop, [this] { open(); }),
       first_answer_(loop, [this] { set_problem("has the request, and does not answer", ""); }) {
   state_.name = options_.name;
@@ -80,7 +79,7 @@ void SdsStream::take(SotwResponse response) {
   one.resources.push_back(std::move(wanted));
   const std::string error = describe_rejected(options_.take(std::move(one)));
   if (error.empty()) {
-    attempts_ = 0;
+    backoff_.reset();
     version_ = std::move(response.version);
     state_.received = clock_.wall();
     set_problem("", "");
@@ -101,11 +100,7 @@ void SdsStream::on_end(const http::GrpcStatus& status) {
   } else if (channel_.state().is_connected) {
     set_problem(fmt::format("ended the stream: {}, {}", http::to_string(code), words), "");
   }
-  const SdsTimes& times = options_.times;
-  const auto full =
-      std::min(times.retry_cap.count(), times.retry_base.count() << std::min(attempts_++, 10U));
-  std::uniform_int_distribution<std::int64_t> spread(full / 2, full);
-  retry_.start(Milliseconds(spread(random_)));
+  retry_.start(backoff_.next(options_.times.retry_base, options_.times.retry_cap));
 }
 
 void SdsStream::set_problem(std::string problem, std::string remedy) {

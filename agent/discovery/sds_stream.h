@@ -7,12 +7,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "core/clock.h"
 #include "core/loop.h"
+#include "discovery/backoff.h"
 #include "discovery/grpc_channel.h"
 #include "discovery/sotw_codec.h"
 
@@ -67,8 +67,7 @@ class SdsStream final : public GrpcHandler {
   SdsSecretState state_;
   std::string version_;
   std::string nonce_;
-  unsigned attempts_ = 0;  // without a secret, in a row
-  std::minstd_rand random_;
+  Backoff backoff_;
   std::unique_ptr<GrpcCall> call_;
   Timer retry_;
   Timer first_answer_;

@@ -50,7 +50,6 @@ XdsClient::XdsClient(Loop& loop,
       owner_(owner),
       store_(options_.store),
       token_(options_.token_file),
-      random_(std::random_device{}()),
       health_(loop, pool),
       sds_(loop,
            pool,
@@ -113,7 +112,7 @@ void XdsClient::set_identity(BootstrapRequest identity) {
   if (identity == options_.identity) return;
   options_.identity = std::move(identity);
   is_identity_new_ = true;
-  attempts_ = 0;
+  backoff_.reset();
   if (state_.phase != XdsPhase::stopped) schedule(Next::bootstrap, Milliseconds(0));
 }
 
@@ -135,14 +134,6 @@ void XdsClient::act() {
   }
 }
 
-// Between half and all of what doubles with every attempt.
-Milliseconds XdsClient::backoff(Milliseconds base, Milliseconds cap) {
-  const auto full = std::min(cap.count(), base.count() << std::min(attempts_, 10U));
-  ++attempts_;
-  std::uniform_int_distribution<std::int64_t> spread(full / 2, full);
-  return Milliseconds(spread(random_));
-}
-
 void XdsClient::tick() {
   sds_.tick();
   if (store_.is_waiting()) {
@@ -158,7 +149,7 @@ void XdsClient::tick() {
     const std::string ca = ca_pem_;
     const std::string token = token_.token();
     if (read_files() && (token_.token() != token || ca_pem_ != ca)) {
-      attempts_ = 0;
+      backoff_.reset();
       schedule(Next::bootstrap, Milliseconds(0));
     }
   }
@@ -204,7 +195,7 @@ void XdsClient::ask_bootstrap() {
   state_.control_plane = "https://" + options_.control_planes[control_plane_].to_string();
   const auto give_up = [&] {
     if (!is_live) set_phase(XdsPhase::refused);
-    schedule(Next::bootstrap, backoff(options_.times.retry_base, options_.times.retry_cap));
+    schedule(Next::bootstrap, backoff_.next(options_.times.retry_base, options_.times.retry_cap));
   };
   if (!read_files()) return give_up();
   BootstrapRequest wanted = options_.identity;
@@ -251,8 +242,8 @@ void XdsClient::fail_bootstrap(BootstrapFailure failure) {
   failed_planes_ = 0;
   const XdsTimes& times = options_.times;
   schedule(Next::bootstrap,
-           failure.may_pass ? backoff(times.retry_base, times.retry_cap)
-                            : backoff(times.refused_base, times.refused_cap));
+           failure.may_pass ? backoff_.next(times.retry_base, times.retry_cap)
+                            : backoff_.next(times.refused_base, times.refused_cap));
 }
 
 // A stream that is there for the same node goes on.
@@ -271,7 +262,8 @@ void XdsClient::adopt(Bootstrap bootstrap) {
   drop_stream();
   if (!is_same && !make_channel(bootstrap)) {
     set_phase(XdsPhase::refused);
-    return schedule(Next::bootstrap, backoff(options_.times.retry_base, options_.times.retry_cap));
+    return schedule(Next::bootstrap,
+                    backoff_.next(options_.times.retry_base, options_.times.retry_cap));
   }
   node_ = std::move(node);
   state_.node_id = node_.id;

@@ -7,12 +7,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "core/clock.h"
 #include "core/loop.h"
+#include "discovery/backoff.h"
 #include "discovery/bootstrap.h"
 #include "discovery/credentials.h"
 #include "discovery/delta_codec.h"
@@ -160,7 +160,6 @@ class XdsClient final : public GrpcHandler {
   void set_phase(XdsPhase phase);
   void set_problem(std::string problem, std::string remedy);
   void schedule(Next next, Milliseconds after);
-  [[nodiscard]] Milliseconds backoff(Milliseconds base, Milliseconds cap);
   void notify_soon();
   void notify();
 
@@ -175,11 +174,10 @@ class XdsClient final : public GrpcHandler {
   TokenFile token_;
   std::string ca_pem_;
   std::optional<LastGoodFile> file_;
-  std::minstd_rand random_;
+  Backoff backoff_;
 
   std::size_t control_plane_ = 0;  // of options_.control_planes
   std::size_t failed_planes_ = 0;  // in a row
-  unsigned attempts_ = 0;          // that changed nothing, in a row
   Next next_ = Next::nothing;      // what retry_ does
   bool is_identity_new_ = false;   // no bootstrap has accepted it yet
   bool is_state_new_ = false;

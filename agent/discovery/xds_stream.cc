@@ -153,24 +153,21 @@ void XdsClient::refuse(const Refusal& refusal) {
   const bool was_live = state_.phase == XdsPhase::live;
   const bool was_good = was_live && loop_.now_ms() - live_since_ms_ >=
                                         static_cast<std::uint64_t>(times.retry_cap.count());
-  if (was_good) attempts_ = 0;
+  if (was_good) backoff_.reset();
   if (state_.problem != refusal.text) log::warn("control plane: {}", refusal.text);
   set_problem(refusal.text, refusal.remedy);
   set_phase(XdsPhase::refused);
   switch (refusal.kind) {
-    case Refusal::Kind::already_active: {
-      std::uniform_int_distribution<std::int64_t> spread(times.active_window.count(),
-                                                         times.active_window.count() * 5 / 4);
+    case Refusal::Kind::already_active:
       return schedule(is_identity_new_ ? Next::bootstrap : Next::stream,
-                      Milliseconds(spread(random_)));
-    }
+                      backoff_.between(times.active_window, times.active_window * 5 / 4));
     case Refusal::Kind::lost:
       // The channel has a backoff of its own for connections; this one is for streams.
       return schedule(is_identity_new_ ? Next::bootstrap : Next::stream,
-                      backoff(times.retry_base / 2, times.retry_cap));
+                      backoff_.next(times.retry_base / 2, times.retry_cap));
     case Refusal::Kind::unauthorized:
     case Refusal::Kind::refused:
-      return schedule(Next::bootstrap, backoff(times.refused_base, times.refused_cap));
+      return schedule(Next::bootstrap, backoff_.next(times.refused_base, times.refused_cap));
   }
 }
 
