@@ -42,9 +42,7 @@ class Canary::Attempt final : public net::TcpStream::Owner {
 
   [[nodiscard]] Result<void> secure(tls::Context& context, const snapshot::Transport& transport) {
     peers_ = transport.peer_names;
-    tls::Context::ClientOptions options;
-    options.sni = transport.tls->sni;
-    options.alpn = transport.tls->alpn;
+    tls::Context::ClientOptions options = proxy::client_options(transport);
     options.expected_peers = peers_;
     auto made = context.make_client(options);
     if (!made) return fail(made.error());
@@ -110,7 +108,7 @@ void Canary::begin() {
   results_.clear();
   attempts_.clear();
   left_out_ = 0;
-  contexts_.clear();
+  contexts_.keep({});
   pending_ = 1;  // until all have begun
   limit_.start(kLimit);
   try_upstreams();
@@ -186,16 +184,6 @@ void Canary::try_application(const std::string& cluster, const std::string& name
   }
 }
 
-tls::Context* Canary::context(const snapshot::TlsPartPtr& part) {
-  if (part == nullptr) return nullptr;
-  const auto known = contexts_.find(part);
-  if (known != contexts_.end()) return known->second.get();
-  auto made = proxy::make_context(*part, scratch_, clock_);
-  auto& kept = contexts_[part];
-  if (made) kept = std::move(*made);
-  return kept.get();
-}
-
 void Canary::add(std::string target,
                  const SocketAddress& address,
                  const snapshot::Transport& transport) {
@@ -204,7 +192,7 @@ void Canary::add(std::string target,
     return;
   }
   results_.push_back({std::move(target), "no answer in time"});
-  tls::Context* with = context(transport.part);
+  tls::Context* with = contexts_.get(transport.part).get();
   if (transport.tls != nullptr && with == nullptr) {
     results_.back().problem = kNoIdentity;
     return;
@@ -239,13 +227,10 @@ void Canary::meet_ourselves(const snapshot::Transport& transport, const std::str
   results_.push_back({target, kNoIdentity});
   if (transport.part == nullptr) return;
   const snapshot::Transport ours = our_client(transport);
-  tls::Context* client_context = context(ours.part);
-  tls::Context* server_context = context(transport.part);
+  tls::Context* client_context = contexts_.get(ours.part).get();
+  tls::Context* server_context = contexts_.get(transport.part).get();
   if (client_context == nullptr || server_context == nullptr) return;
-  tls::Context::ClientOptions options;
-  options.alpn = ours.tls->alpn;
-  options.expected_peers = ours.peer_names;
-  auto client = client_context->make_client(options);
+  auto client = client_context->make_client(proxy::client_options(ours));
   auto server = server_context->make_server();
   if (!client || !server) return;
   tls::Session* from = client->get();

@@ -4,17 +4,15 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "core/clock.h"
 #include "core/loop.h"
 #include "net/socket.h"
 #include "net/stream.h"
+#include "proxy/tls_contexts.h"
 #include "snapshot/snapshot.h"
-#include "tls/session.h"
 
 namespace mooring::app {
 
@@ -53,16 +51,13 @@ class Canary {
   void add(std::string target, const SocketAddress& address, const snapshot::Transport& transport);
   void meet_ourselves(const snapshot::Transport& transport, const std::string& target);
   [[nodiscard]] static snapshot::Transport our_client(const snapshot::Transport& server);
-  [[nodiscard]] tls::Context* context(const snapshot::TlsPartPtr& part);
   void finish_if_done();
   void end();
 
   Loop& loop_;
-  Clock clock_;
   net::StreamPool pool_;
-  tls::Scratch scratch_;
   snapshot::SnapshotPtr snapshot_;
-  std::map<snapshot::TlsPartPtr, std::unique_ptr<tls::Context>> contexts_;
+  proxy::TlsContexts contexts_;
   std::vector<CanaryResult> results_;
   std::vector<std::unique_ptr<Attempt>> attempts_;
   std::size_t pending_ = 0;

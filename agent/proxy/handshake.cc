@@ -61,14 +61,9 @@ void Conn::start_server_handshake() {
 
 void Conn::start_client_handshake() {
   const std::string key = resume_key(cluster_->name, upstream_remote_, *transport_);
-  tls::Context::ClientOptions options;
-  options.sni = transport_->tls->sni;
-  options.alpn = transport_->tls->alpn;
-  options.expected_peers = transport_->peer_names;
-  options.resume_key = key;
   tls::Context* context = worker_.tls_context(transport_->part);
   if (context == nullptr) return finish(CloseReason::no_identity);
-  auto session = context->make_client(options);
+  auto session = context->make_client(client_options(*transport_, key));
   if (!session) return finish(CloseReason::out_of_resources, describe(session.error()));
   upstream_.tls = std::move(*session);
   phase_ = Phase::handshaking_up;

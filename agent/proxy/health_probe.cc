@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "policy/health_check.h"
+#include "proxy/tls_options.h"
 
 namespace mooring::proxy {
 
@@ -48,12 +49,8 @@ void HealthProbe::on_connected(net::TcpStream&, int error) {
 }
 
 void HealthProbe::begin_tls() {
-  tls::Context::ClientOptions options;
-  options.sni = target_.transport->tls->sni;
-  options.alpn = target_.transport->tls->alpn;
-  options.expected_peers = target_.transport->peer_names;
-  options.resume_key = target_.resume_key;
-  auto session = target_.context->make_client(options);
+  auto session =
+      target_.context->make_client(client_options(*target_.transport, target_.resume_key));
   if (!session) {
     hang_up(false);
     return finish(false);

@@ -30,6 +30,16 @@ tls::Parameters tls_parameters(const snapshot::TlsParameters& parameters) {
   return result;
 }
 
+tls::Context::ClientOptions client_options(const snapshot::Transport& transport,
+                                           std::string_view resume_key) {
+  tls::Context::ClientOptions options;
+  options.sni = transport.tls->sni;
+  options.alpn = transport.tls->alpn;
+  options.expected_peers = transport.peer_names;
+  options.resume_key = resume_key;
+  return options;
+}
+
 std::string resume_key(const std::string& cluster,
                        const SocketAddress& endpoint,
                        const snapshot::Transport& transport) {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "snapshot/snapshot.h"
 #include "tls/session.h"
@@ -14,6 +15,10 @@ namespace mooring::proxy {
                                                                  tls::Scratch& scratch,
                                                                  const Clock& clock);
 [[nodiscard]] tls::Parameters tls_parameters(const snapshot::TlsParameters& parameters);
+
+/// How a connection of this transport greets its server. Views of `transport` and `resume_key`.
+[[nodiscard]] tls::Context::ClientOptions client_options(const snapshot::Transport& transport,
+                                                         std::string_view resume_key = {});
 
 /// Under which a client keeps its sessions with an endpoint. One made under other expectations is
 /// not offered: its server would answer before we look at it again.

@@ -39,10 +39,7 @@ void UpstreamHealth::use(const snapshot::SnapshotPtr& snapshot) {
       forget(part->name);
     }
   }
-  std::erase_if(contexts_, [&](const auto& entry) {
-    const auto& parts = snapshot->tls_parts;
-    return std::find(parts.begin(), parts.end(), entry.first) == parts.end();
-  });
+  contexts_.keep(snapshot->tls_parts);
 }
 
 void UpstreamHealth::forget(const std::string& name) {
@@ -116,17 +113,6 @@ void UpstreamHealth::check_endpoints(Cluster& cluster, const snapshot::HealthChe
   }
 }
 
-std::shared_ptr<tls::Context> UpstreamHealth::context_of(const snapshot::TlsPartPtr& part) {
-  if (part == nullptr) return nullptr;
-  const auto known = contexts_.find(part);
-  if (known != contexts_.end()) return known->second;
-  auto made = make_context(*part, scratch_, clock_);
-  if (!made) log::error("tls context failed error=\"{}\"", describe(made.error()));
-  auto& context = contexts_[part];
-  if (made) context = std::move(*made);
-  return context;
-}
-
 void UpstreamHealth::begin_check(Cluster& cluster, const SocketAddress& address) {
   const auto& list = cluster.endpoints->list;
   const auto endpoint = std::find_if(
@@ -139,7 +125,7 @@ void UpstreamHealth::begin_check(Cluster& cluster, const SocketAddress& address)
   const snapshot::Transport& transport = cluster.part->transport_for(endpoint->spec);
   if (transport.tls != nullptr) {
     target.transport = &transport;
-    target.context = context_of(transport.part);
+    target.context = contexts_.get(transport.part);
     if (target.context == nullptr) return on_checked(cluster, address, false);
     target.resume_key = resume_key(cluster.part->name, address, transport);
   }

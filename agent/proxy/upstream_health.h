@@ -11,12 +11,12 @@
 #include <optional>
 #include <string>
 
-#include "core/clock.h"
 #include "core/loop.h"
 #include "net/stream.h"
 #include "policy/health_check.h"
 #include "policy/outlier.h"
 #include "proxy/health_probe.h"
+#include "proxy/tls_contexts.h"
 #include "proxy/worker.h"
 #include "snapshot/snapshot.h"
 
@@ -74,15 +74,12 @@ class UpstreamHealth {
   void on_interval(Cluster& cluster);
   void hear_successes(Cluster& cluster, const SocketAddress& endpoint);
   void tell(Cluster& cluster);
-  [[nodiscard]] std::shared_ptr<tls::Context> context_of(const snapshot::TlsPartPtr& part);
 
   Loop& loop_;
   Hooks hooks_;
   policy::Random random_;
-  Clock clock_;
   net::StreamPool pool_;
-  tls::Scratch scratch_;
-  std::map<snapshot::TlsPartPtr, std::shared_ptr<tls::Context>> contexts_;
+  TlsContexts contexts_;
   snapshot::SnapshotPtr snapshot_;
   std::map<std::string, Cluster> clusters_;  // those with something to watch
 };

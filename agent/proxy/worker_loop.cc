@@ -4,7 +4,6 @@
 #include <random>
 
 #include "core/log.h"
-#include "proxy/tls_options.h"
 
 namespace mooring::proxy {
 
@@ -59,7 +58,8 @@ void WorkerLoop::handle(WorkerMessage message) {
 void WorkerLoop::use(UseSnapshot message) {
   snapshot::SnapshotPtr old = std::exchange(snapshot_, std::move(message.snapshot));
   stats_ = std::move(message.stats);
-  drop_contexts();
+  // A connection that still waits with an older part has its context made once more.
+  contexts_.keep(snapshot_->tls_parts);
   const std::vector<std::size_t> changed = snapshot::changed_clusters(*snapshot_, old.get());
   upstreams_.use(*snapshot_, old.get(), changed);
   for (const std::size_t at : changed)
@@ -71,25 +71,6 @@ void WorkerLoop::use(UseSnapshot message) {
   }
   for (AddSocket& socket : std::exchange(waiting_sockets_, {}))
     add(std::move(socket));
-}
-
-tls::Context* WorkerLoop::tls_context(const snapshot::TlsPartPtr& part) {
-  if (part == nullptr) return nullptr;
-  const auto known = contexts_.find(part);
-  if (known != contexts_.end()) return known->second.get();
-  auto context = make_context(*part, scratch_, clock_);
-  if (!context) log::error("tls context failed error=\"{}\"", describe(context.error()));
-  auto& made = contexts_[part];
-  if (context) made = std::move(*context);
-  return made.get();
-}
-
-// A connection that still waits with an older part has its context made once more.
-void WorkerLoop::drop_contexts() {
-  std::erase_if(contexts_, [this](const auto& entry) {
-    const auto& parts = snapshot_->tls_parts;
-    return std::find(parts.begin(), parts.end(), entry.first) == parts.end();
-  });
 }
 
 void WorkerLoop::use(const UseHealth& message) {

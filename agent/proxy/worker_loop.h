@@ -17,6 +17,7 @@
 #include "proxy/conn.h"
 #include "proxy/deadlines.h"
 #include "proxy/handshake_gate.h"
+#include "proxy/tls_contexts.h"
 #include "proxy/upstream_state.h"
 #include "proxy/worker.h"
 
@@ -42,7 +43,9 @@ class WorkerLoop {
   [[nodiscard]] policy::Random& random() noexcept { return random_; }
   [[nodiscard]] const Clock& clock() const noexcept { return clock_; }
   /// Made when it is first asked for. Null for null, and for material that TLS does not take.
-  [[nodiscard]] tls::Context* tls_context(const snapshot::TlsPartPtr& part);
+  [[nodiscard]] tls::Context* tls_context(const snapshot::TlsPartPtr& part) {
+    return contexts_.get(part).get();
+  }
   [[nodiscard]] bool is_draining() const noexcept { return draining_; }
   [[nodiscard]] std::size_t connections() const noexcept { return conns_.size(); }
   [[nodiscard]] bool handshakes_full(HandshakeRole role,
@@ -71,7 +74,6 @@ class WorkerLoop {
   void use(UseSnapshot message);
   void use(const UseHealth& message);
   void publish_membership(std::size_t cluster);
-  void drop_contexts();
   void add(AddSocket message);
   void accept(UniqueFd fd, SocketKind kind, const std::string& bound);
   void recheck_some();
@@ -95,8 +97,7 @@ class WorkerLoop {
   net::StreamPool& pool_;
   const WorkerOptions& options_;
   Clock clock_;
-  tls::Scratch scratch_;
-  std::map<snapshot::TlsPartPtr, std::unique_ptr<tls::Context>> contexts_;  // null: failed
+  TlsContexts contexts_;
   snapshot::SnapshotPtr snapshot_;
   std::shared_ptr<const StatsTable> stats_;
   policy::Random random_;
