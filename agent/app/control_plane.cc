@@ -76,13 +76,14 @@ Checked<Dataplane> ControlPlane::dataplane() const {
   return compose_dataplane(config_, services_, *address);
 }
 
-Checked<discovery::BootstrapRequest> ControlPlane::identity(const Redirection& redirection) const {
+Checked<discovery::BootstrapRequest> ControlPlane::identity(const Redirection& redirection) {
   auto own = dataplane();
   if (!own) return fail(own.error());
   discovery::BootstrapRequest request;
   request.mesh = own->mesh;
   request.name = own->name;
-  request.dataplane = std::move(own->json);
+  request.dataplane = own->json;
+  told_ = std::move(*own);
   request.transparent_proxy = transparent_proxy_json(redirection);
   request.readiness_port = config_.readiness_port;
   request.dns_port = config_.dns_port;
@@ -228,12 +229,11 @@ void ControlPlane::serve_dynamic(const discovery::SystemListener& listener) {
 
 // A Dataplane's port may be the agent's, with the application elsewhere.
 SocketAddress ControlPlane::application(std::uint16_t port) const {
-  const auto own = dataplane();
-  if (!own) return {IpAddress::v4_loopback(), port};
-  for (const DataplaneInbound& inbound : own->inbound) {
+  if (!told_) return {IpAddress::v4_loopback(), port};
+  for (const DataplaneInbound& inbound : told_->inbound) {
     if (inbound.port == port) return inbound.service;
   }
-  return {own->address, port};
+  return {told_->address, port};
 }
 
 void ControlPlane::serve_names(const std::string& body) {

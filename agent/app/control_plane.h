@@ -76,7 +76,7 @@ class ControlPlane final : private discovery::XdsClient::Owner {
   void on_state(const discovery::XdsState& state) override;
 
   [[nodiscard]] Checked<Dataplane> dataplane() const;
-  [[nodiscard]] Checked<discovery::BootstrapRequest> identity(const Redirection& redirection) const;
+  [[nodiscard]] Checked<discovery::BootstrapRequest> identity(const Redirection& redirection);
   [[nodiscard]] discovery::XdsOptions options(discovery::BootstrapRequest identity) const;
   void connect();
   void note_update(const discovery::Changes& changes);
@@ -97,8 +97,9 @@ class ControlPlane final : private discovery::XdsClient::Owner {
   tls::Scratch scratch_;
   Redirection redirection_;
   std::string token_file_;
-  std::string problem_;      // why there is no client yet
-  bool is_waiting_ = false;  // for settle()
+  std::optional<Dataplane> told_;  // to the control plane
+  std::string problem_;            // why there is no client yet
+  bool is_waiting_ = false;        // for settle()
   std::unique_ptr<discovery::XdsClient> client_;
   MeshDns dns_;
   MeshMetrics metrics_;
