@@ -31,12 +31,13 @@ void decode_listener_filters(Reader& reader,
     const listener_v3::ListenerFilter& filter = message.listener_filters(i);
     const In in(reader, "listener_filters", i, filter);
     const std::string_view type = type_name(filter.typed_config());
-    if (type == kTlsInspector)
+    if (type == kTlsInspector) {
       out.tls_inspector = true;
-    else if (type == kHttpInspector)
+    } else if (type == kHttpInspector) {
       out.http_inspector = true;
-    else if (type != kOriginalDst)
+    } else if (type != kOriginalDst) {
       reader.reject("typed_config", "is a listener filter that this agent does not have");
+    }
     const In config(reader, "typed_config", filter.typed_config());
     reader.check_unknown(type, filter.typed_config().value());
   }
@@ -162,14 +163,15 @@ void decode_address(Reader& reader, const listener_v3::Listener& message, snapsh
   const auto whole = static_cast<std::uint8_t>(address->ip.is_v4() ? 32 : 128);
   const std::uint8_t length = address->ip.is_unspecified() ? 0 : whole;
   const bool uses_original_dst = message.use_original_dst().value();
-  if (!is_bound)
+  if (!is_bound) {
     out.match.push_back({IpPrefix{address->ip, length}, address->port});
-  else if (uses_original_dst && length == 0)
+  } else if (uses_original_dst && length == 0) {
     out.match.push_back({IpPrefix{address->ip, 0}, 0});
-  else if (uses_original_dst)
+  } else if (uses_original_dst) {
     reader.reject("", "is one of this host, and use_original_dst is for all of them");
-  else
+  } else {
     out.bind = *address;
+  }
 }
 
 /// An inbound listener that takes plain bytes beside mutual TLS: its server may speak first.

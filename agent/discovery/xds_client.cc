@@ -273,11 +273,12 @@ void XdsClient::adopt(Bootstrap bootstrap) {
 
 bool XdsClient::make_channel(const Bootstrap& bootstrap) {
   GrpcChannelOptions channel;
-  for (const HostPort& address : bootstrap.addresses)
+  for (const HostPort& address : bootstrap.addresses) {
     channel.targets.push_back({.address = address,
                                .proxy = options_.proxy,
                                .unix_path = {},
                                .server_name = bootstrap.server_name});
+  }
   channel.ca_pem = bootstrap.ca_pem.empty() ? ca_pem_ : bootstrap.ca_pem;
   auto made = GrpcChannel::make(loop_, pool_, scratch_, clock_, std::move(channel));
   if (!made) {
@@ -340,11 +341,12 @@ void XdsClient::load_last_good() {
   }
   state_.last_good = loaded->saved_at;
   is_state_new_ = true;
-  for (const RejectedResource& each : store_.load(std::move(loaded->resources)))
+  for (const RejectedResource& each : store_.load(std::move(loaded->resources))) {
     log::warn("last good resources: {} {} is not understood any more: {}",
               to_string(each.kind),
               escape_peer_text(each.name),
               escape_peer_text(each.reason));
+  }
   saved_revision_ = store_.revision();
   notify_soon();
 }
