@@ -6,6 +6,7 @@
 
 #include "app/dataplane.h"
 #include "config/formats.h"
+#include "discovery/json.h"
 #include "discovery/yaml.h"
 
 namespace mooring::app {
@@ -14,6 +15,8 @@ namespace {
 
 using Json = nlohmann::json;
 using config::quote;
+using discovery::at;
+using discovery::text_at;
 
 Checked<Json> read_yaml(std::string_view text, const std::string& path) {
   if (text.size() > kMaxDataplaneBytes)
@@ -46,16 +49,6 @@ class Reader {
  private:
   void complain(std::string message, std::string hint) {
     if (!problem_) problem_ = Diagnostic{path_, std::move(message), std::move(hint)};
-  }
-
-  static const Json& at(const Json& object, const char* key) {
-    static const Json nothing;
-    const auto found = object.is_object() ? object.find(key) : object.end();
-    return object.is_object() && found != object.end() ? *found : nothing;
-  }
-  static std::string text_at(const Json& object, const char* key) {
-    const Json& value = at(object, key);
-    return value.is_string() ? value.get<std::string>() : std::string();
   }
 
   /// The file's value, or the expected one where the file has none: both is a contradiction.

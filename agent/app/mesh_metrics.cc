@@ -11,12 +11,15 @@
 #include "admin/tls_front.h"
 #include "app/system_listener.h"
 #include "core/log.h"
+#include "discovery/json.h"
 #include "net/http_client.h"
 
 namespace mooring::app {
 
 namespace {
 
+using discovery::at;
+using discovery::text_at;
 using Json = nlohmann::json;
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
@@ -29,18 +32,6 @@ tl::unexpected<Diagnostic> broken(std::string message) {
 
 bool is_plain(char c) {
   return c > ' ' && c < 0x7f && c != '"' && c != '\\';
-}
-
-/// Null where there is none.
-const Json& member(const Json& json, const char* key) {
-  static const Json kNone;
-  const auto found = json.find(key);  // of what is no object: end()
-  return found == json.end() ? kNone : *found;
-}
-
-std::string text_of(const Json& json, const char* key) {
-  const Json& text = member(json, key);
-  return text.is_string() ? text.get<std::string>() : "";
 }
 
 /// Prometheus' names have no dots.
@@ -60,13 +51,13 @@ std::string label_name(std::string_view text) {
 Checked<MeshMetricsConfig::Application> application_of(const Json& json) {
   if (!json.is_object()) return broken("applications: no object");
   MeshMetricsConfig::Application out;
-  out.name = text_of(json, "name");
-  out.path = text_of(json, "path");
+  out.name = text_at(json, "name");
+  out.path = text_at(json, "path");
   if (out.path.empty()) out.path = "/metrics";
   const bool is_path = out.path[0] == '/' && out.path.size() <= kMaxText &&
                        std::all_of(out.path.begin(), out.path.end(), is_plain);
   if (!is_path) return broken("applications: a path that is none");
-  const Json& port = member(json, "port");
+  const Json& port = at(json, "port");
   if (!port.is_number_integer() || port < 1 || port > 65535)
     return broken("applications: a port is wanted");
   out.port = port.get<std::uint16_t>();
@@ -74,7 +65,7 @@ Checked<MeshMetricsConfig::Application> application_of(const Json& json) {
   const bool is_name =
       out.name.size() <= kMaxText && std::all_of(out.name.begin(), out.name.end(), is_plain);
   if (!is_name) return broken("applications: a name with other than plain characters");
-  const std::string address = text_of(json, "address");
+  const std::string address = text_at(json, "address");
   if (address.empty()) return out;
   const auto ip = parse_ip(address == "localhost" ? "127.0.0.1" : address);
   if (!ip) return broken("applications: an address that is no IP address");
@@ -144,11 +135,11 @@ std::string_view take_line(std::string_view& text) {
 Checked<MeshMetricsConfig> parse_mesh_metrics(std::string_view json) {
   const Json body = Json::parse(json, nullptr, false);
   if (!body.is_object()) return broken("no JSON object");
-  const Json& metrics = member(member(body, "observability"), "metrics");
+  const Json& metrics = at(at(body, "observability"), "metrics");
   MeshMetricsConfig out;
   if (metrics.is_null()) return out;
   if (!metrics.is_object()) return broken("metrics: no object");
-  const Json& applications = member(metrics, "applications");
+  const Json& applications = at(metrics, "applications");
   if (!applications.is_null() && !applications.is_array())
     return broken("applications: a list is wanted");
   if (applications.size() > kMaxMetricsApplications)
@@ -158,12 +149,12 @@ Checked<MeshMetricsConfig> parse_mesh_metrics(std::string_view json) {
     if (!application) return tl::unexpected(application.error());
     out.applications.push_back(std::move(*application));
   }
-  const Json& labels = member(metrics, "extraLabels");
+  const Json& labels = at(metrics, "extraLabels");
   if (!labels.is_null() && !labels.is_object()) return broken("extraLabels: no object");
   auto read = labels_of(labels);
   if (!read) return tl::unexpected(read.error());
   out.own.labels = std::move(*read);
-  out.own.unused_clusters = member(member(metrics, "sidecar"), "includeUnused") == true;
+  out.own.unused_clusters = at(at(metrics, "sidecar"), "includeUnused") == true;
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include "core/base64.h"
 #include "core/escape.h"
 #include "discovery/bootstrap.h"
+#include "discovery/json.h"
 #include "discovery/yaml.h"
 
 namespace mooring::discovery {
@@ -26,33 +27,24 @@ tl::unexpected<Diagnostic> broken(std::string what) {
                          "is the address that of a Kuma control plane's data plane server?"});
 }
 
-const Json& at(const Json& value, const char* key) {
-  static const Json nothing;
-  if (!value.is_object()) return nothing;
-  const auto found = value.find(key);
-  return found == value.end() ? nothing : *found;
-}
 const Json& first(const Json& list) {
   static const Json nothing;
   return list.is_array() && !list.empty() ? list.front() : nothing;
-}
-std::string text(const Json& value) {
-  return value.is_string() ? value.get<std::string>() : std::string();
 }
 
 const Json& named(const Json& list, const std::string& name) {
   static const Json nothing;
   if (!list.is_array() || name.empty()) return nothing;
   const auto found = std::find_if(
-      list.begin(), list.end(), [&](const Json& each) { return text(at(each, "name")) == name; });
+      list.begin(), list.end(), [&](const Json& each) { return text_at(each, "name") == name; });
   return found == list.end() ? nothing : *found;
 }
 
 // envoy.config.core.v3.DataSource; files of this host are not read because a peer names them.
 std::string data(const Json& source) {
-  std::string inline_text = text(at(source, "inlineString"));
+  std::string inline_text = text_at(source, "inlineString");
   if (!inline_text.empty()) return inline_text;
-  return decode_base64(text(at(source, "inlineBytes"))).value_or("");
+  return decode_base64(text_at(source, "inlineBytes")).value_or("");
 }
 
 std::optional<HostPort> host_port(std::string_view text) {
@@ -79,7 +71,7 @@ class Reader {
     if (at(service, "googleGrpc").is_object()) {
       read_google(at(service, "googleGrpc"));
     } else {
-      read_cluster(text(at(at(service, "envoyGrpc"), "clusterName")));
+      read_cluster(text_at(at(service, "envoyGrpc"), "clusterName"));
     }
     out_.has_health = at(at(json_, "hdsConfig"), "grpcServices").is_array();
     if (problem_.empty() && out_.addresses.empty()) complain("names no address for the stream");
@@ -94,8 +86,8 @@ class Reader {
 
   void read_node() {
     const Json& node = at(json_, "node");
-    out_.node_id = text(at(node, "id"));
-    out_.node_cluster = text(at(node, "cluster"));
+    out_.node_id = text_at(node, "id");
+    out_.node_cluster = text_at(node, "cluster");
     if (out_.node_id.empty() || out_.node_id.size() > kMaxNameBytes) complain("names no node");
     const Json& metadata = at(node, "metadata");
     // Not UTF-8 would be a message that the control plane cannot read.
@@ -107,7 +99,7 @@ class Reader {
     if (!list.is_array()) return;
     if (list.size() > kMaxMetadata) return complain("has too much metadata for a call");
     for (const Json& each : list) {
-      http::Header header{text(at(each, "key")), text(at(each, "value"))};
+      http::Header header{text_at(each, "key"), text_at(each, "value")};
       const bool is_name = !header.name.empty() &&
                            header.name.find_first_not_of(
                                "abcdefghijklmnopqrstuvwxyz0123456789-_.") == std::string::npos;
@@ -128,9 +120,9 @@ class Reader {
     const Json& tls = at(at(cluster, "transportSocket"), "typedConfig");
     if (!tls.is_object()) return complain("names no address for the stream that is reached by TLS");
     if (!out_.addresses.empty()) out_.server_name = out_.addresses.front().host;
-    if (const std::string sni = text(at(tls, "sni")); !sni.empty()) out_.server_name = sni;
+    if (const std::string sni = text_at(tls, "sni"); !sni.empty()) out_.server_name = sni;
     const Json& common = at(tls, "commonTlsContext");
-    const std::string secret = text(at(at(common, "validationContextSdsSecretConfig"), "name"));
+    const std::string secret = text_at(at(common, "validationContextSdsSecretConfig"), "name");
     const Json& context = secret.empty()
                               ? at(common, "validationContext")
                               : at(named(at(resources, "secrets"), secret), "validationContext");
@@ -139,7 +131,7 @@ class Reader {
 
   void read_endpoint(const Json& address) {
     const Json& port = at(address, "portValue");
-    HostPort found{text(at(address, "address")), 0};
+    HostPort found{text_at(address, "address"), 0};
     const bool is_port = port.is_number_unsigned() && port.get<std::uint64_t>() - 1 < 65535;
     if (found.host.empty() || found.host.size() > kMaxNameBytes || !is_port) return;
     found.port = static_cast<std::uint16_t>(port.get<std::uint64_t>());
@@ -148,14 +140,14 @@ class Reader {
 
   // With reloadable tokens (dpServer.authn.enableReloadableTokens).
   void read_google(const Json& google) {
-    const auto target = host_port(text(at(google, "targetUri")));
+    const auto target = host_port(text_at(google, "targetUri"));
     if (!target) return complain("names no address for the stream");
     out_.addresses = {*target};
     out_.server_name = target->host;
     out_.ca_pem = data(at(at(at(google, "channelCredentials"), "sslCredentials"), "rootCerts"));
     for (const Json& credentials : at(google, "callCredentials")) {
       const Json& config = at(at(credentials, "fromPlugin"), "typedConfig");
-      const std::string file = text(at(at(config, "secretData"), "filename"));
+      const std::string file = text_at(at(config, "secretData"), "filename");
       if (file.empty()) continue;
       if (file != token_path_) return complain("wants another file to be read than the token's");
       out_.reads_token_file = true;
@@ -174,7 +166,7 @@ Checked<Bootstrap> parse_bootstrap(std::string_view body, const std::string& tok
   if (body.size() > kMaxBootstrapBytes) return broken("the answer is too large");
   const Json answer = Json::parse(body, nullptr, /*allow_exceptions=*/false);
   if (!answer.is_object()) return broken("the answer is no JSON object");
-  const auto yaml = decode_base64(text(at(answer, "bootstrap")));
+  const auto yaml = decode_base64(text_at(answer, "bootstrap"));
   if (!yaml || yaml->empty()) return broken("the answer has no bootstrap in it");
   const auto json = parse_yaml(*yaml);
   if (!json)
