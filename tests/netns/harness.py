@@ -318,8 +318,9 @@ class Host:
     # -- what they say
 
     def _access_lines(self):
+        """Whole ones: the last may be read while it is written."""
         try:
-            return (self.logs / "access.log").read_text().splitlines()
+            return (self.logs / "access.log").read_text().split("\n")[:-1]
         except FileNotFoundError:
             return []
 
