@@ -12,6 +12,9 @@ namespace {
 using capture_client::CaptureEvent;
 using capture_client::HelperQuery;
 
+// At a boot, and after a join, both start at once.
+constexpr Milliseconds kLookAtFirst{50};
+constexpr unsigned kFirstLooks = 40;
 constexpr Milliseconds kLookEvery{1000};
 // It makes sockets and nothing else.
 constexpr Milliseconds kLookLimit{5000};
@@ -52,12 +55,13 @@ Checked<void> CaptureControl::start(const config::AgentConfig& config,
   }
   if (answer.is_reachable) return fail(answer.sockets.error());
   on_missing(answer.sockets.error());
-  look_timer_.start(kLookEvery, kLookEvery);
+  look_timer_.start(kLookAtFirst, kLookAtFirst);
   return config.capture.enabled ? Checked<void>{} : open_own(config);
 }
 
 // mooring-net may come later than we, also where the configuration wants no capture: root may.
 void CaptureControl::look_for_helper() {
+  if (++looks_ == kFirstLooks) look_timer_.start(kLookEvery, kLookEvery);
   if (look_ && !look_->is_done()) return;
   const auto on_done = [this](Checked<HelperQuery::Answer> answer) { on_found(std::move(answer)); };
   // Our own sockets stay where they are: closing one would lose the connections that wait in it.

@@ -85,6 +85,7 @@ class CaptureControl {
   bool has_outbound_ = false;
   bool has_inbound_ = false;
   std::optional<capture_client::HelperQuery> look_;  // while there is no client_
+  unsigned looks_ = 0;
   std::optional<capture_client::HelperQuery> status_query_;
   std::optional<Checked<capture_client::Status>> status_;
   std::vector<std::function<void()>> waiting_;  // for status_query_

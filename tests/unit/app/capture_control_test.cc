@@ -209,6 +209,15 @@ TEST_F(CaptureControlTest, WithoutAHelperWantedCaptureIsLookedForAndThenOn) {
   EXPECT_GT(changes, 0);
 }
 
+TEST_F(CaptureControlTest, AHelperThatComesALittleLaterIsFoundAtOnce) {
+  make();
+  ASSERT_TRUE(control->start(config(true), {}));
+  run_for(loop, Milliseconds{100});
+  helper.emplace(loop, path);
+  run_for(loop, Milliseconds{500});
+  EXPECT_TRUE(control->is_active());
+}
+
 TEST_F(CaptureControlTest, WithCaptureOffItHasItsOwnSocketsAndTakesTheRestFromALaterHelper) {
   make();
   ASSERT_TRUE(control->start(config(false), {}));
