@@ -27,17 +27,20 @@ tl::unexpected<Diagnostic> broken(std::string message) {
   return fail(Diagnostic{"/dns", std::move(message), ""});
 }
 
-Checked<std::vector<IpAddress>> addresses_of(const Json& ips) {
+Checked<std::vector<dns::Address>> addresses_of(const Json& ips) {
   if (!ips.is_array() || ips.size() > kMaxAddressesOfName)
     return broken(fmt::format("ips: a list of at most {} is wanted", kMaxAddressesOfName));
-  std::vector<IpAddress> addresses;
+  std::vector<dns::Address> addresses;
   for (const Json& text : ips) {
     const auto ip = text.is_string() ? parse_ip(text.get_ref<const std::string&>())
                                      : Result<IpAddress>(fail(Errc::bad_input, "ips"));
     if (!ip) return broken("ips: not an IP address");
     // Kuma writes each IPv4 address a second time as an IPv6 one.
-    if (std::find(addresses.begin(), addresses.end(), *ip) == addresses.end())
-      addresses.push_back(*ip);
+    const bool is_mapped =
+        ip->is_v4() && text.get_ref<const std::string&>().find(':') != std::string::npos;
+    const dns::Address address{*ip, is_mapped};
+    if (std::find(addresses.begin(), addresses.end(), address) == addresses.end())
+      addresses.push_back(address);
   }
   return addresses;
 }

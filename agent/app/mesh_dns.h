@@ -20,8 +20,8 @@ inline constexpr std::size_t kMaxMeshNames = 100'000;
 inline constexpr std::size_t kMaxAddressesOfName = 64;
 
 /// The body of Kuma's dynamic configuration `/dns`:
-/// {"records":[{"name":"web.svc.mesh.local","ips":["241.0.0.3"]}],"ttl":30}. Names in small
-/// letters, each address once. Pure.
+/// {"records":[{"name":"web.svc.mesh.local","ips":["241.0.0.3","::ffff:f100:3"]}],"ttl":30}. Names
+/// in small letters, each address once. Pure.
 [[nodiscard]] Checked<dns::Table> parse_mesh_names(std::string_view json);
 
 /// The resolvers that a file in the form of resolv.conf names, read anew when it changes; without

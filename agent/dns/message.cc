@@ -64,21 +64,30 @@ void read_edns(Bytes message, Query& query) noexcept {
   query.udp_bytes = std::max<std::size_t>(kPlainUdpBytes, number_at(message, at + 3));
 }
 
-bool is_wanted(const IpAddress& ip, std::uint16_t type) noexcept {
-  return type == static_cast<std::uint16_t>(RecordType::any) ||
-         type == static_cast<std::uint16_t>(ip.is_v4() ? RecordType::a : RecordType::aaaa);
+RecordType type_of(const Address& address) noexcept {
+  return address.ip.is_v4() && !address.is_mapped ? RecordType::a : RecordType::aaaa;
 }
 
-void put_record(std::vector<std::byte>& out, const IpAddress& ip, std::uint32_t ttl_s) {
-  const std::size_t size = ip.is_v4() ? 4 : 16;
+bool is_wanted(const Address& address, std::uint16_t type) noexcept {
+  return type == static_cast<std::uint16_t>(RecordType::any) ||
+         type == static_cast<std::uint16_t>(type_of(address));
+}
+
+void put_record(std::vector<std::byte>& out, const Address& address, std::uint32_t ttl_s) {
+  const std::size_t kept = address.ip.is_v4() ? 4 : 16;
+  const std::size_t size = type_of(address) == RecordType::a ? 4 : 16;
   put(out, 0xc000U | kHeaderBytes);  // the question's name (RFC 1035 §4.1.4)
-  put(out, static_cast<std::uint16_t>(ip.is_v4() ? RecordType::a : RecordType::aaaa));
+  put(out, static_cast<std::uint16_t>(type_of(address)));
   put(out, kClassIn);
   put(out, static_cast<std::uint16_t>(ttl_s >> 16U));
   put(out, static_cast<std::uint16_t>(ttl_s & 0xffffU));
   put(out, static_cast<std::uint16_t>(size));
-  for (std::size_t i = 0; i < size; ++i)
-    out.push_back(static_cast<std::byte>(ip.bytes()[i]));
+  if (kept < size) {
+    out.insert(out.end(), 10, std::byte{0});
+    out.insert(out.end(), 2, std::byte{0xff});
+  }
+  for (std::size_t i = 0; i < kept; ++i)
+    out.push_back(static_cast<std::byte>(address.ip.bytes()[i]));
 }
 
 void put_opt(std::vector<std::byte>& out) {
@@ -127,10 +136,10 @@ std::optional<std::vector<std::byte>> answer(const Table& table,
   std::vector<std::byte> out(question.begin(), question.end());
   std::size_t count = 0;
   bool is_cut = false;
-  for (const IpAddress& ip : known->second) {
-    if (!is_wanted(ip, query.type)) continue;
+  for (const Address& address : known->second) {
+    if (!is_wanted(address, query.type)) continue;
     const std::size_t before = out.size();
-    put_record(out, ip, table.ttl_s);
+    put_record(out, address, table.ttl_s);
     is_cut = out.size() + opt_bytes > limit;
     if (is_cut) {
       out.resize(before);

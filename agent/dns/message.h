@@ -40,9 +40,18 @@ struct Query {
   std::size_t question_end = 0;            // bytes of header and question
 };
 
+/// An address of a name; `is_mapped`: an IPv4 address that is given as an IPv6 one (::ffff:a.b.c.d,
+/// RFC 4291 §2.5.5.2), for applications that ask for nothing else.
+struct Address {
+  IpAddress ip;
+  bool is_mapped = false;
+
+  friend bool operator==(const Address&, const Address&) = default;
+};
+
 /// Addresses of names, all of one time to live.
 struct Table {
-  std::map<std::string, std::vector<IpAddress>, std::less<>> addresses;  // names as in Query
+  std::map<std::string, std::vector<Address>, std::less<>> addresses;  // names as in Query
   std::uint32_t ttl_s = 30;
 
   friend bool operator==(const Table&, const Table&) = default;

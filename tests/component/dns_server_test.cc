@@ -33,7 +33,7 @@ SocketAddress free_address() {
 Table table(const std::string& name, std::uint32_t ip, std::size_t count = 1) {
   Table made;
   for (std::size_t i = 0; i < count; ++i)
-    made.addresses[name].push_back(IpAddress::v4(ip + static_cast<std::uint32_t>(i)));
+    made.addresses[name].push_back({IpAddress::v4(ip + static_cast<std::uint32_t>(i))});
   return made;
 }
 

@@ -10,7 +10,8 @@ using namespace mooring;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const Bytes input{reinterpret_cast<const std::byte*>(data), size};
-  static const dns::Table kTable{{{"a", {IpAddress::v4(0xf1000001)}}, {"a.b", {}}}, 30};
+  static const dns::Table kTable{
+      {{"a", {{IpAddress::v4(0xf1000001)}, {IpAddress::v4(0xf1000001), true}}}, {"a.b", {}}}, 30};
   dns::Frames frames;
   frames.push(input);
   while (const auto message = frames.next()) {

@@ -11,15 +11,16 @@ namespace {
 
 TEST(ParseMeshNames, TakesNamesAddressesAndTtl) {
   const auto table = parse_mesh_names(
-      R"({"records":[{"name":"Web.svc.mesh.local","ips":["241.0.0.3","::ffff:f100:3","fd00::3"]},)"
+      R"({"records":[{"name":"Web.svc.mesh.local","ips":["241.0.0.3","::ffff:f100:3","fd00::3","241.0.0.3"]},)"
       R"({"name":"empty.svc.mesh.local","ips":[]}],"ttl":7,"extraLabels":{"a":"b"}})");
   ASSERT_TRUE(table);
   EXPECT_EQ(table->ttl_s, 7U);
   ASSERT_EQ(table->addresses.size(), 2U);
   const auto& web = table->addresses.at("web.svc.mesh.local");
-  ASSERT_EQ(web.size(), 2U);
-  EXPECT_EQ(web[0].to_string(), "241.0.0.3");
-  EXPECT_EQ(web[1].to_string(), "fd00::3");
+  ASSERT_EQ(web.size(), 3U);
+  EXPECT_EQ(web[0], (dns::Address{IpAddress::v4(0xf1000003)}));
+  EXPECT_EQ(web[1], (dns::Address{IpAddress::v4(0xf1000003), true}));
+  EXPECT_EQ(web[2].ip.to_string(), "fd00::3");
 }
 
 TEST(ParseMeshNames, NoRecordsIsAnEmptyTable) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cstring>
 #include <string>
 
 #include "support/dns_message.h"
@@ -22,10 +24,12 @@ constexpr std::uint16_t kHttps = 65;
 
 Table mesh() {
   Table table;
-  table.addresses["db.svc.mesh.local"] = {*parse_ip("241.0.0.3"), *parse_ip("fd00::3")};
-  table.addresses["only4.svc.mesh.local"] = {*parse_ip("241.0.0.4")};
+  table.addresses["db.svc.mesh.local"] = {{*parse_ip("241.0.0.3")}, {*parse_ip("fd00::3")}};
+  table.addresses["only4.svc.mesh.local"] = {{*parse_ip("241.0.0.4")}};
+  table.addresses["both.svc.mesh.local"] = {{*parse_ip("241.0.0.5")},
+                                            {*parse_ip("241.0.0.5"), true}};
   for (std::uint32_t i = 0; i < 100; ++i)
-    table.addresses["many.svc.mesh.local"].push_back(IpAddress::v4(0xf1000100 + i));
+    table.addresses["many.svc.mesh.local"].push_back({IpAddress::v4(0xf1000100 + i)});
   return table;
 }
 
@@ -105,6 +109,15 @@ TEST(Answer, AKnownNameWithoutTheTypeIsNoFailure) {
     EXPECT_EQ(dns_code(reply), 0U);
     EXPECT_EQ(dns_answers(reply), 0U);
   }
+}
+
+TEST(Answer, AMappedAddressIsAnIpv6One) {
+  EXPECT_EQ(dns_answers(ask(dns_query(7, "both.svc.mesh.local", kA))), 1U);
+  const auto reply = ask(dns_query(7, "both.svc.mesh.local", kAaaa));
+  ASSERT_EQ(dns_answers(reply), 1U);
+  const std::array<unsigned char, 18> expected{
+      0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 241, 0, 0, 5};
+  EXPECT_EQ(std::memcmp(Bytes(reply).last(18).data(), expected.data(), 18), 0);
 }
 
 TEST(Answer, OtherNamesAreNotOurs) {
