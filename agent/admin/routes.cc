@@ -40,6 +40,14 @@ Response get_json(const Handlers& handlers, const Request&) {
   return function ? json_response(function()) : refuse(501, "not available");
 }
 
+template <std::function<std::string(TextForm)> Handlers::* source>
+Response get_envoy(const Handlers& handlers, const Request& request) {
+  const auto& function = handlers.*source;
+  if (!function) return refuse(501, "not available");
+  if (request.parameter("format") == "json") return json_response(function(TextForm::json));
+  return {.body = function(TextForm::lines)};
+}
+
 Response get_why(const Handlers& handlers, const Request& request) {
   std::size_t limit = static_cast<std::size_t>(-1);
   if (const auto text = request.parameter("limit")) {
@@ -112,8 +120,8 @@ constexpr Route kRoutes[] = {
     {kCanaryPath, post<&Handlers::canary>, Method::post, Access::privileged},
     {"/logging", post_logging, Method::post, Access::privileged},
     {"/config_dump", get_json<&Handlers::envoy_config_dump>, Method::get, Access::control_plane},
-    {"/clusters", get_json<&Handlers::envoy_clusters>, Method::get, Access::control_plane},
-    {"/stats", get_json<&Handlers::envoy_stats>, Method::get, Access::control_plane},
+    {"/clusters", get_envoy<&Handlers::envoy_clusters>, Method::get, Access::control_plane},
+    {"/stats", get_envoy<&Handlers::envoy_stats>, Method::get, Access::control_plane},
 };
 
 bool is_metrics(const Handlers& handlers, const Request& request) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -16,6 +17,9 @@ struct Readiness {
   bool ready = false;
   std::string reason;  // why not
 };
+
+/// Envoy writes lines of text where it is not asked for `format=json`.
+enum class TextForm : std::uint8_t { lines, json };
 
 /// One function per source of facts or effect. An empty one answers 501. Texts of the first group
 /// are whole bodies.
@@ -35,8 +39,8 @@ struct Handlers {
   std::function<void(std::function<void()> then)> before_canary{};
   // The same for a control plane, in Envoy's forms.
   std::function<std::string()> envoy_config_dump{};
-  std::function<std::string()> envoy_clusters{};
-  std::function<std::string()> envoy_stats{};
+  std::function<std::string(TextForm form)> envoy_clusters{};
+  std::function<std::string(TextForm form)> envoy_stats{};
   std::function<std::string(std::size_t limit)> why{};  // JSON array, newest first
   std::function<std::string(std::size_t limit)> why_text{};
   // Effects; they answer with json_response() or refuse().

@@ -90,11 +90,15 @@ admin::Handlers Agent::handlers() {
   handlers.envoy_config_dump = [this] {
     return snapshot_ && capture_ ? envoy_config_dump_json(report()) : "{}";
   };
-  handlers.envoy_clusters = [this] {
-    return snapshot_ && capture_ ? envoy_clusters_json(report()) : "{}";
+  handlers.envoy_clusters = [this](admin::TextForm form) -> std::string {
+    const bool is_json = form == admin::TextForm::json;
+    if (!snapshot_ || !capture_) return is_json ? "{}" : "";
+    return is_json ? envoy_clusters_json(report()) : envoy_clusters_text(report());
   };
-  handlers.envoy_stats = [this] {
-    return observe::envoy_stats_json(observe::render_prometheus(stats_, facts()));
+  handlers.envoy_stats = [this](admin::TextForm form) {
+    const std::string page = observe::render_prometheus(stats_, facts());
+    return form == admin::TextForm::json ? observe::envoy_stats_json(page)
+                                         : observe::envoy_stats_text(page);
   };
   handlers.status = [this]() -> std::string {
     if (!snapshot_ || !capture_) return "{}";

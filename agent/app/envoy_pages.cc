@@ -1,4 +1,7 @@
 // What a control plane asks a proxy for, in the forms of Envoy's admin interface.
+#include <fmt/format.h>
+
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "app/reports.h"
@@ -60,6 +63,19 @@ Json host_json(const Report& report,
       {"health_status", std::move(health)}};
 }
 
+// As Envoy names them in health_flags.
+std::string health_flags(const EndpointReport& state, snapshot::HealthStatus told) {
+  using snapshot::HealthStatus;
+  std::string flags;
+  if (state.fails_check) flags += "/failed_active_hc";
+  if (state.is_ejected) flags += "/failed_outlier_check";
+  if (told == HealthStatus::degraded) flags += "/degraded_eds_health";
+  if (told == HealthStatus::draining) flags += "/eds_status_draining";
+  if (told == HealthStatus::unhealthy || told == HealthStatus::timeout)
+    flags += "/failed_eds_health";
+  return flags.empty() ? "healthy" : flags;
+}
+
 }  // namespace
 
 std::string envoy_config_dump_json(const Report& report) {
@@ -93,6 +109,33 @@ std::string envoy_clusters_json(const Report& report) {
     list.push_back({{"name", name}, {"added_via_api", true}, {"host_statuses", std::move(hosts)}});
   }
   return observe::dump({{"cluster_statuses", std::move(list)}});
+}
+
+std::string envoy_clusters_text(const Report& report) {
+  std::string text;
+  for (std::size_t i = 0; i < report.snapshot.clusters.size(); ++i) {
+    const std::string& name = report.snapshot.clusters[i]->name;
+    fmt::format_to(std::back_inserter(text), "{}::added_via_api::true\n", name);
+    for (const snapshot::Endpoint& endpoint : report.snapshot.endpoints[i]->list) {
+      const EndpointReport state = report.endpoint(name, endpoint.address);
+      const auto put = [&](std::string_view what, const auto& value) {
+        fmt::format_to(std::back_inserter(text),
+                       "{}::{}::{}::{}\n",
+                       name,
+                       endpoint.address.to_string(),
+                       what,
+                       value);
+      };
+      put("cx_active", state.connections);
+      put("health_flags", health_flags(state, endpoint.spec->health));
+      put("weight", endpoint.spec->weight);
+      put("region", endpoint.locality->region);
+      put("zone", endpoint.locality->zone);
+      put("sub_zone", endpoint.locality->sub_zone);
+      put("priority", endpoint.locality->priority);
+    }
+  }
+  return text;
 }
 
 }  // namespace mooring::app

@@ -42,5 +42,7 @@ struct Problem {
 /// The same as envoy.admin.v3.ConfigDump and Clusters, for a control plane.
 [[nodiscard]] std::string envoy_config_dump_json(const Report& report);
 [[nodiscard]] std::string envoy_clusters_json(const Report& report);
+/// As lines "cluster::address::what::value".
+[[nodiscard]] std::string envoy_clusters_text(const Report& report);
 
 }  // namespace mooring::app

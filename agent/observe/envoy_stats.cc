@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "observe/record_json.h"
 
@@ -55,10 +56,9 @@ std::string envoy_name(std::string_view metric, std::string_view labels) {
   return name;
 }
 
-}  // namespace
-
-std::string envoy_stats_json(std::string_view page) {
-  Json stats = Json::array();
+// Calls take(name, value).
+template <class Take>
+void for_each_stat(std::string_view page, const Take& take) {
   while (!page.empty()) {
     const std::string_view line = page.substr(0, page.find('\n'));
     page.remove_prefix(std::min(line.size() + 1, page.size()));
@@ -70,9 +70,29 @@ std::string envoy_stats_json(std::string_view page) {
     const auto parsed = std::from_chars(line.data() + space + 1, line.data() + line.size(), value);
     if (parsed.ec != std::errc()) continue;
     const std::string_view labels = line.substr(metric.size(), space - metric.size());
-    stats.push_back({{"name", envoy_name(metric, labels)}, {"value", value}});
+    take(envoy_name(metric, labels), value);
   }
+}
+
+}  // namespace
+
+std::string envoy_stats_json(std::string_view page) {
+  Json stats = Json::array();
+  for_each_stat(page, [&](std::string name, std::uint64_t value) {
+    stats.push_back({{"name", std::move(name)}, {"value", value}});
+  });
   return dump({{"stats", std::move(stats)}});
+}
+
+std::string envoy_stats_text(std::string_view page) {
+  std::set<std::string> lines;
+  for_each_stat(page, [&](const std::string& name, std::uint64_t value) {
+    lines.insert(name + ": " + std::to_string(value) + "\n");
+  });
+  std::string text;
+  for (const std::string& line : lines)
+    text += line;
+  return text;
 }
 
 }  // namespace mooring::observe

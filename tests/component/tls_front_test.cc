@@ -69,7 +69,7 @@ class TlsFrontTest : public testing::Test {
 
   static Handlers handlers() {
     Handlers made;
-    made.envoy_stats = [] { return std::string(R"({"stats":[]})"); };
+    made.envoy_stats = [](admin::TextForm) { return std::string(R"({"stats":[]})"); };
     return made;
   }
 

@@ -286,7 +286,9 @@ def test_the_control_plane_looks_into_a_host_by_mutual_tls_and_nobody_else_does(
     wait_until(lambda: inspect(mesh.web, ip, "/stats", asks)[0] == 200, "the listener is there")
     dump = inspect(mesh.web, ip, "/config_dump", asks)[1]
     assert "ListenersConfigDump" in dump and f"self_inbound_dp_{PORT}" in dump and "PRIVATE KEY" not in dump
-    assert '"added_via_api":true' in inspect(mesh.web, ip, "/clusters", asks)[1]
+    assert '"added_via_api":true' in inspect(mesh.web, ip, "/clusters?format=json", asks)[1]
+    assert "::added_via_api::true" in inspect(mesh.web, ip, "/clusters", asks)[1]
+    assert "server.live: 1" in inspect(mesh.web, ip, "/stats", asks)[1].splitlines()
     for certificate in (None, ca.server([], names=["other"]), test_control_plane.Ca().server([], names=["kuma-cp"])):
         status, text = inspect(mesh.web, ip, "/config_dump", certificate)
         assert status not in (200, 0) and text == "", (status, text)

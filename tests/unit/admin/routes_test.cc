@@ -111,14 +111,20 @@ TEST(AdminRoutes, RefuseInJsonWhateverTheTextHolds) {
 TEST(Answer, AControlPlaneGetsEnvoysFormsAndNothingElse) {
   Handlers handlers = full_handlers();
   handlers.envoy_config_dump = [] { return std::string("dump"); };
-  handlers.envoy_clusters = [] { return std::string("clusters"); };
-  handlers.envoy_stats = [] { return std::string("stats"); };
+  const auto named = [](const std::string& page) {
+    return [page](TextForm form) { return page + (form == TextForm::json ? ".json" : ".lines"); };
+  };
+  handlers.envoy_clusters = named("clusters");
+  handlers.envoy_stats = named("stats");
   const auto body = [&](const char* path) {
     return answer(handlers, request(Method::get, path), kControlPlane).body;
   };
   EXPECT_EQ(body("/config_dump"), "dump");
-  EXPECT_EQ(body("/clusters"), "clusters");
-  EXPECT_EQ(body("/stats"), "stats");
+  for (const std::string page : {"clusters", "stats"}) {
+    EXPECT_EQ(body(("/" + page).c_str()), page + ".lines");
+    const http::Request for_json = request(Method::get, "/" + page, "format=json");
+    EXPECT_EQ(answer(handlers, for_json, kControlPlane).body, page + ".json");
+  }
   EXPECT_EQ(status(Method::get, "/ready", kControlPlane), 200);
   for (const char* path : {"/status", "/why"})
     EXPECT_EQ(status(Method::get, path, kControlPlane), 404) << path;

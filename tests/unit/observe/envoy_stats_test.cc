@@ -20,6 +20,13 @@ TEST(EnvoyStats, NamesMetricsAsEnvoyDoes) {
             R"({"name":"mooring_capture_active","value":0}]})");
 }
 
+TEST(EnvoyStats, AsTextIsALineForEachInOrder) {
+  EXPECT_EQ(envoy_stats_text("envoy_server_live 1\n"
+                             "envoy_cluster_upstream_cx_total{envoy_cluster_name=\"web\"} 3\n"
+                             "odd nan\n"),
+            "cluster.web.upstream_cx_total: 3\nserver.live: 1\n");
+}
+
 TEST(EnvoyStats, LeavesOutHistogramsAndWhatIsNoNumber) {
   EXPECT_EQ(envoy_stats_json("envoy_cluster_x_ms_bucket{envoy_cluster_name=\"a\",le=\"+Inf\"} 3\n"
                              "envoy_cluster_x_ms_sum{envoy_cluster_name=\"a\"} 3\n"
