@@ -2,7 +2,7 @@
 # Installs what is missing, builds Mooring and runs its tests on Debian 12.
 #
 #   ./test.sh          release, lint, ASan+UBSan, TSan, 10 s a fuzz target, end to end, a package's life cycle
-#   ./test.sh full     also: 60 s a fuzz target, clang-tidy over everything, the benchmark lab, the long tests
+#   ./test.sh full     also: 60 s a fuzz target, clang-tidy over everything, the benchmark lab, the long end-to-end tests
 #   ./test.sh package  all tests of the packages, on hosts with a real systemd
 #
 # As root it installs packages and runs the end-to-end tests in network namespaces and on booted hosts; those skip
@@ -22,7 +22,7 @@ full=0 all_stages="deps release lint asan tsan fuzz e2e package"
 case ${1:-} in
   '') ;;
   full) full=1 all_stages="deps release lint asan tsan fuzz lab e2e package" ;;
-  package) MOORING_SLOW=${MOORING_SLOW:-1} all_stages="deps release package" ;;
+  package) export MOORING_SLOW=${MOORING_SLOW:-1}; all_stages="deps release package" ;;
   -h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
   *) echo "test.sh: unknown argument '$1' (see ./test.sh --help)" >&2; exit 2 ;;
 esac
@@ -191,7 +191,7 @@ stage_lab() {
 python_tests() {  # FOLDER
   local name=${1##*/} output status more=()
   output=$logs/$name-pytest.log
-  export MOORING_BIN=${MOORING_BIN:-$PWD/build/release/bin} MOORING_SLOW=${MOORING_SLOW:-$full} PYTHONDONTWRITEBYTECODE=1
+  export MOORING_BIN=${MOORING_BIN:-$PWD/build/release/bin} PYTHONDONTWRITEBYTECODE=1
   if [ "$(id -u)" = 0 ]; then
     export MOORING_REQUIRE_ALL=${MOORING_REQUIRE_ALL:-1}  # here everything is installed: a test left out is a failure
   else
@@ -222,7 +222,7 @@ second_run() {  # FOLDER PYTEST-ARGUMENTS
   return "$status"
 }
 
-stage_e2e() { python_tests tests/netns; }
+stage_e2e() { MOORING_SLOW=${MOORING_SLOW:-$full} python_tests tests/netns; }
 
 stage_package() { python_tests tests/package; }
 
