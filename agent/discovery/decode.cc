@@ -18,8 +18,8 @@ bool parse_whole(Reader& reader, std::string_view bytes, Message& message) {
 std::string decode_a_cluster(Reader& reader, std::string_view bytes, Decoded& out) {
   cluster_v3::Cluster message;
   if (!parse_whole(reader, bytes, message)) return {};
-  if (pipe_of(message.load_assignment())) {
-    out.resource = decode_pipe_cluster(reader, message);
+  if (const auto path = pipe_of(message.load_assignment())) {
+    out.resource = decode_pipe_cluster(reader, message, *path);
   } else {
     out.resource = decode_cluster(reader, message, out.secrets);
   }
@@ -104,10 +104,9 @@ DecodeResult decode(std::string_view type_url,
   }
   if (reader.ok() && !name.empty() && inside != name)
     reader.reject("name", "is not what the response calls it");
-  if (!reader.ok()) {
-    return tl::unexpected(Rejected{name.empty() ? inside : std::string(name),
-                                   reader.rejected()->field,
-                                   reader.rejected()->text});
+  if (const auto& rejected = reader.rejected()) {
+    return tl::unexpected(
+        Rejected{name.empty() ? inside : std::string(name), rejected->field, rejected->text});
   }
   out.warnings = std::move(reader.warnings());
   return out;

@@ -292,12 +292,13 @@ std::vector<snapshot::HealthCheck> decode_health_checks(Reader& reader,
   for (int i = 0; i < message.health_checks_size(); ++i) {
     const core_v3::HealthCheck& check = message.health_checks(i);
     const In in(reader, "health_checks", i, check);
-    if (check.has_tcp_health_check())
+    if (check.has_tcp_health_check()) {
       out.push_back(decode_health_check(reader, check));
-    else if (check.has_http_health_check() || check.has_grpc_health_check())
+    } else if (check.has_http_health_check() || check.has_grpc_health_check()) {
       reader.warn("", "of HTTP and gRPC are not done: the endpoints count as healthy");
-    else
+    } else {
       reader.reject("", "is of no kind that this agent knows");
+    }
   }
   return out;
 }

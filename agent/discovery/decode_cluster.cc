@@ -13,10 +13,11 @@ constexpr std::string_view kHttpOptions = "envoy.extensions.upstreams.http.v3.Ht
 
 void check_protocol_options(Reader& reader, const cluster_v3::Cluster& message) {
   for (const auto& [name, options] : message.typed_extension_protocol_options()) {
-    if (name == kHttpOptions)
+    if (name == kHttpOptions) {
       reader.ignore("typed_extension_protocol_options", "is about HTTP, which passes as bytes");
-    else
+    } else {
       reader.reject("typed_extension_protocol_options", "has one that is not known to this agent");
+    }
   }
 }
 
@@ -145,11 +146,13 @@ snapshot::Cluster decode_cluster(Reader& reader,
   return out;
 }
 
-PipeCluster decode_pipe_cluster(Reader& reader, const cluster_v3::Cluster& message) {
+PipeCluster decode_pipe_cluster(Reader& reader,
+                                const cluster_v3::Cluster& message,
+                                const std::string& path) {
   PipeCluster out;
   const In in(reader, "", message);
   out.name = read_resource_name(reader, "name", message.name());
-  out.path = read_name(reader, "load_assignment", *pipe_of(message.load_assignment()));
+  out.path = read_name(reader, "load_assignment", path);
   if (message.type() != cluster_v3::Cluster::STATIC)
     reader.reject("type", "is not STATIC, and the address is a unix socket");
   if (message.has_transport_socket() || message.transport_socket_matches_size() > 0)

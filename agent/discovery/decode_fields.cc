@@ -269,9 +269,10 @@ std::optional<LeftOutField> find_in(const LeftOut& row, std::uint32_t number) {
     rest.remove_prefix(std::min(field.size() + 1, rest.size()));
     std::uint32_t found = 0;
     const auto parsed = std::from_chars(field.data(), field.data() + field.size(), found);
-    if (found == number)
+    if (found == number) {
       return LeftOutField{field.substr(static_cast<std::size_t>(parsed.ptr - field.data()) + 1),
                           row.harmless_because};
+    }
   }
   return std::nullopt;
 }

@@ -48,7 +48,10 @@ struct TlsScope {
 [[nodiscard]] snapshot::Cluster decode_cluster(Reader& reader,
                                                const cluster_v3::Cluster& message,
                                                std::vector<snapshot::Secret>& secrets);
-[[nodiscard]] PipeCluster decode_pipe_cluster(Reader& reader, const cluster_v3::Cluster& message);
+/// `path` is what pipe_of() finds in it.
+[[nodiscard]] PipeCluster decode_pipe_cluster(Reader& reader,
+                                              const cluster_v3::Cluster& message,
+                                              const std::string& path);
 [[nodiscard]] snapshot::LoadBalancing decode_load_balancing(Reader& reader,
                                                             const cluster_v3::Cluster& message);
 [[nodiscard]] snapshot::OutlierDetection decode_outlier_detection(

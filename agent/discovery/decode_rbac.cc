@@ -229,10 +229,11 @@ Condition decode_single(Reader& reader, const Predicate::SinglePredicate& messag
     reader.check_unknown(type, any.value());
     out.kind = type == kServerName ? Kind::server_name : Kind::peer_name;
   }
-  if (message.has_value_match())
+  if (message.has_value_match()) {
     out.text = read_matcher(reader, "value_match", message.value_match());
-  else
+  } else {
     reader.reject("", "matches in a way that this agent does not know");
+  }
   return out;
 }
 
@@ -332,14 +333,16 @@ snapshot::Authorization decode_authorization(Reader& reader, const network_rbac_
     reader.reject("matcher", "and rules exclude each other");
   if (message.has_shadow_rules() && message.has_shadow_matcher())
     reader.reject("shadow_matcher", "and shadow_rules exclude each other");
-  if (message.has_rules())
+  if (message.has_rules()) {
     out.rules = decode_rules(reader, "rules", message.rules(), tree);
-  else if (message.has_matcher())
+  } else if (message.has_matcher()) {
     out.rules = decode_matcher(reader, "matcher", message.matcher(), tree);
-  if (message.has_shadow_rules())
+  }
+  if (message.has_shadow_rules()) {
     out.shadow = decode_rules(reader, "shadow_rules", message.shadow_rules(), tree);
-  else if (message.has_shadow_matcher())
+  } else if (message.has_shadow_matcher()) {
     out.shadow = decode_matcher(reader, "shadow_matcher", message.shadow_matcher(), tree);
+  }
   return out;
 }
 

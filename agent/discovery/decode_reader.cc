@@ -64,12 +64,13 @@ void Reader::check_unknown(std::string_view message, std::string_view unknown) {
     if (number == before) continue;  // elements of one field
     before = number;
     const std::optional<LeftOutField> known = find_left_out(message, number);
-    if (!known)
+    if (!known) {
       reject("field " + std::to_string(number), "is not known to this agent");
-    else if (known->harmless_because.empty())
+    } else if (known->harmless_because.empty()) {
       reject(known->name, "is not supported");
-    else
+    } else {
       ignore(known->name, known->harmless_because);
+    }
   }
   if (!input.ConsumedEntireMessage()) reject("", "cannot be read as " + std::string(message));
 }

@@ -15,7 +15,7 @@ std::string decode_sds(Reader& reader,
                        std::string_view field,
                        const tls_v3::SdsSecretConfig& message) {
   const In in(reader, field, message);
-  const std::string name = read_resource_name(reader, "name", message.name());
+  std::string name = read_resource_name(reader, "name", message.name());
   const core_v3::ConfigSource& source = message.sds_config();
   const In config(reader, "sds_config", source);
   switch (source.config_source_specifier_case()) {
@@ -130,11 +130,12 @@ void decode_anchors(Reader& reader,
                     snapshot::Secret& out) {
   if (message.has_trusted_ca() && message.has_custom_validator_config())
     reader.reject("custom_validator_config", "and trusted_ca exclude each other here");
-  if (message.has_custom_validator_config())
+  if (message.has_custom_validator_config()) {
     out.value = decode_spiffe(reader, message.custom_validator_config());
-  else
+  } else {
     out.value =
         snapshot::TrustedCa{read_data(reader, "trusted_ca", message.trusted_ca(), kMaxPemBytes)};
+  }
 }
 
 // ---- contexts
@@ -225,10 +226,11 @@ enum class Socket : std::uint8_t { raw, tls };
 Socket socket_of(Reader& reader, const core_v3::TransportSocket& socket, std::string_view context) {
   const std::string_view type = type_name(socket.typed_config());
   if (type == context) return Socket::tls;
-  if (type != "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer")
+  if (type != "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer") {
     reader.reject("typed_config", "is neither raw_buffer nor " + std::string(context));
-  else
+  } else {
     reader.check_unknown(type, socket.typed_config().value());
+  }
   return Socket::raw;
 }
 
@@ -282,10 +284,11 @@ snapshot::Secret decode_secret(Reader& reader, const tls_v3::Secret& message) {
       const tls_v3::CertificateValidationContext& context = message.validation_context();
       const In validation(reader, "validation_context", context);
       out.peer_names = decode_peer_names(reader, context);
-      if (has_anchors(context))
+      if (has_anchors(context)) {
         decode_anchors(reader, context, out);
-      else
+      } else {
         reader.reject("trusted_ca", "is missing");
+      }
       break;
     }
     case tls_v3::Secret::TYPE_NOT_SET:

@@ -35,10 +35,11 @@ constexpr std::array<std::string_view, 4> kGroups{"X25519", "P-256", "P-384", "P
 void add_cipher(Reader& reader, std::string_view name, std::vector<std::string>& out) {
   const auto* known = std::find_if(
       kCiphers.begin(), kCiphers.end(), [&](const Cipher& c) { return c.envoy == name; });
-  if (known != kCiphers.end())
+  if (known != kCiphers.end()) {
     out.emplace_back(known->iana);
-  else
+  } else {
     reader.warn("cipher_suites", std::string(name) + " is left out: this agent does not speak it");
+  }
 }
 
 std::vector<std::string> decode_ciphers(Reader& reader, const tls_v3::TlsParameters& message) {
@@ -105,10 +106,11 @@ snapshot::TlsParameters decode_tls_parameters(Reader& reader,
   out.ciphers = decode_ciphers(reader, message);
   if (!reader.within("ecdh_curves", message.ecdh_curves_size(), kMaxGroups)) return out;
   for (const std::string& group : message.ecdh_curves()) {
-    if (std::find(kGroups.begin(), kGroups.end(), group) != kGroups.end())
+    if (std::find(kGroups.begin(), kGroups.end(), group) != kGroups.end()) {
       out.groups.push_back(group);
-    else
+    } else {
       reader.warn("ecdh_curves", "one is left out: this agent does not speak it");
+    }
   }
   if (out.groups.empty() && message.ecdh_curves_size() > 0)
     reader.reject("ecdh_curves", "has none that this agent speaks");

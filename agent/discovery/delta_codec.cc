@@ -9,7 +9,6 @@ namespace mooring::discovery {
 namespace {
 
 using Json = nlohmann::json;
-using google::protobuf::Struct;
 using google::protobuf::Value;
 
 // INVALID_ARGUMENT of google.rpc.Code.

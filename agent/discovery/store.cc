@@ -144,10 +144,11 @@ void Store::remove(ResourceKind kind, const std::string& name) {
   }
   const auto found = entries(kind).find(name);
   if (found == entries(kind).end()) return;
-  if (wanted(kind).contains(name))
+  if (wanted(kind).contains(name)) {
     found->second.version.clear();
-  else
+  } else {
     erase(kind, name);
+  }
 }
 
 void Store::erase(ResourceKind kind, const std::string& name) {

@@ -34,10 +34,11 @@ std::optional<Json> to_json(const YAML::Node& node, int depth, std::size_t& node
   for (const auto& item : node) {
     auto value = to_json(node.IsMap() ? item.second : item, depth + 1, nodes);
     if (!value) return std::nullopt;
-    if (!node.IsMap())
+    if (!node.IsMap()) {
       result.push_back(std::move(*value));
-    else if (item.first.IsScalar())
+    } else if (item.first.IsScalar()) {
       result[item.first.Scalar()] = std::move(*value);
+    }
   }
   return result;
 }

@@ -132,10 +132,8 @@ class Exchange {
   }
 
   void append(const char* line) {
-    curl_slist* longer = curl_slist_append(headers_.get(), line);
-    AGENT_CHECK(longer != nullptr);
-    static_cast<void>(headers_.release());
-    headers_.reset(longer);
+    headers_.reset(curl_slist_append(headers_.release(), line));
+    AGENT_CHECK(headers_ != nullptr);
   }
 
   // Anything but `size * count` ends the transfer.
@@ -202,10 +200,11 @@ class HttpFetch::Impl {
   }
   static int on_timer(CURLM*, long after_ms, void* self) noexcept {
     auto& timer = static_cast<Impl*>(self)->timer_;
-    if (after_ms < 0)
+    if (after_ms < 0) {
       timer.stop();
-    else
+    } else {
       timer.start(Milliseconds(after_ms));
+    }
     return 0;
   }
 

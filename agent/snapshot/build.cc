@@ -84,6 +84,7 @@ std::vector<std::shared_ptr<RateLimit>> rate_limits_of(const FilterChain& chain,
       old->chains[position].rate_limits == chain.rate_limits)
     return old->parts[position].rate_limits;
   std::vector<std::shared_ptr<RateLimit>> made;
+  made.reserve(chain.rate_limits.size());
   for (const TokenBucket& bucket : chain.rate_limits)
     made.push_back(std::make_shared<RateLimit>(bucket));
   return made;
@@ -192,7 +193,7 @@ EndpointsPtr Builder::endpoints(const ClusterPart& cluster) {
     source = found == assignments_.end() ? &kNoEndpoints : found->second;
   }
   const std::size_t at = previous_ == nullptr ? kNoMatch : previous_->find_cluster(cluster.name);
-  const EndpointsPtr old = at == kNoMatch ? nullptr : previous_->endpoints[at];
+  EndpointsPtr old = at == kNoMatch ? nullptr : previous_->endpoints[at];
   const bool is_same = old && static_cast<const LoadAssignment&>(*old) == *source;
   if (is_same && cluster.type != Cluster::Type::strict_dns) return old;
   auto made = std::make_shared<const EndpointsPart>(*source, names_);

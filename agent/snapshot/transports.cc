@@ -116,9 +116,10 @@ Transports::Transports(const std::vector<Secret>& secrets, const Snapshot* previ
   }
   std::sort(secrets_.begin(), secrets_.end(), by_name);
   if (previous == nullptr) return;
-  for (const TlsPartPtr& part : previous->tls_parts)
+  for (const TlsPartPtr& part : previous->tls_parts) {
     pairs_.emplace(Pair{part->material->presented.get(), part->material->trusted.get()},
                    part->material);
+  }
 }
 
 const SecretPart* Transports::find(const std::string& name) const {
