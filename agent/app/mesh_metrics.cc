@@ -9,6 +9,7 @@
 #include "admin/listen.h"
 #include "admin/server.h"
 #include "admin/tls_front.h"
+#include "app/metric_profile.h"
 #include "app/system_listener.h"
 #include "core/log.h"
 #include "discovery/json.h"
@@ -154,7 +155,11 @@ Checked<MeshMetricsConfig> parse_mesh_metrics(std::string_view json) {
   auto read = labels_of(labels);
   if (!read) return tl::unexpected(read.error());
   out.own.labels = std::move(*read);
-  out.own.unused_clusters = at(at(metrics, "sidecar"), "includeUnused") == true;
+  const Json& sidecar = at(metrics, "sidecar");
+  out.own.unused_clusters = at(sidecar, "includeUnused") == true;
+  auto wants = read_metric_profile(sidecar);
+  if (!wants) return tl::unexpected(wants.error());
+  out.own.wants = std::move(*wants);
   return out;
 }
 

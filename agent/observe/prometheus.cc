@@ -28,17 +28,21 @@ void append_escaped(std::string& out, std::string_view value) {
 
 class Page {
  public:
-  explicit Page(const Labels& common) {
-    for (const auto& [name, value] : common)
+  explicit Page(const PrometheusOptions& options) : wants_(options.wants) {
+    for (const auto& [name, value] : options.labels)
       append_label(common_, name, value);
   }
 
+  /// The samples after it are of this metric.
   void type(std::string_view metric, std::string_view kind) {
+    is_wanted_ = !wants_ || wants_(metric);
+    if (!is_wanted_) return;
     fmt::format_to(std::back_inserter(text_), "# TYPE {} {}\n", metric, kind);
   }
 
   template <class Value>
   void sample(std::string_view metric, const Labels& labels, Value value) {
+    if (!is_wanted_) return;
     std::string all = common_;
     for (const auto& [name, text] : labels)
       append_label(all, name, text);
@@ -66,6 +70,8 @@ class Page {
     out += '"';
   }
 
+  const std::function<bool(std::string_view)>& wants_;
+  bool is_wanted_ = true;
   std::string common_;
   std::string text_;
 };
@@ -354,7 +360,7 @@ void render_agent(Page& page, const StatsRegistry& registry, const ServerFacts& 
 std::string render_prometheus(const StatsRegistry& registry,
                               const ServerFacts& facts,
                               const PrometheusOptions& options) {
-  Page page(options.labels);
+  Page page(options);
   const ListenerGroups by_address = group_listeners(registry, &ListenerKey::address);
   const ListenerGroups by_name = group_listeners(registry, &ListenerKey::name);
   const ClusterGroups clusters = group_clusters(registry, options.unused_clusters);

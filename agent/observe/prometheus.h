@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -40,6 +42,7 @@ struct PrometheusOptions {
   /// configuration gives them.
   std::vector<std::pair<std::string, std::string>> labels{};
   bool unused_clusters = false;  // also clusters that never had a connection or an attempt at one
+  std::function<bool(std::string_view metric)> wants{};  // by the name after TYPE; empty: all
 };
 
 /// Text exposition format 0.0.4.

@@ -304,7 +304,8 @@ def metrics_of(host, url, *options):
 
 def with_metrics(mesh, applications, tls=None):
     """db has a Prometheus backend at port 5670, and these applications."""
-    wanted = {"applications": applications, "backends": [{"type": "Prometheus", "name": None}], "extraLabels": {"mesh": "default", "kuma.workload": "db"}}
+    wanted = {"applications": applications, "backends": [{"type": "Prometheus", "name": None}], "extraLabels": {"mesh": "default", "kuma.workload": "db"},
+              "sidecar": {"profiles": {"exclude": [{"type": "Prefix", "match": "envoy_server_"}], "include": [{"type": "Exact", "match": "envoy_server_live"}]}}}
     config = resources.dynamic_config("/run/mooring/dynamic.sock", {"/meshmetric": {"observability": {"metrics": wanted}}})
     mesh.plane.set("default.db", [*mesh.server_side(mesh.ALLOW), config, *resources.metrics(mesh.db.ip, 5670, "/mesh", "/run/mooring/metrics.sock", tls)])
     mesh.settle()
@@ -321,6 +322,7 @@ def test_a_prometheus_backend_has_this_hosts_metrics_and_its_applications(mesh):
     page = metrics_of(mesh.web, url)[1]
     assert f'mooring_build_info{{{labels},version=' in page and page.count("# TYPE shop_orders counter") == 1
     assert f'mooring_application_up{{application="shop",{labels}}} 1\n' in page and f'mooring_application_up{{application="gone",{labels}}} 0\n' in page
+    assert [line for line in page.splitlines() if line.startswith("envoy_server_")] == [f"envoy_server_live{{{labels}}} 1"]
     assert metrics_of(mesh.web, f"http://{mesh.db.ip}:5670/config_dump")[0] == 404
     shop.stop()
     mesh.plane.set("default.db", mesh.server_side(mesh.ALLOW))

@@ -32,6 +32,32 @@ TEST(ParseMeshMetrics, TakesApplicationsLabelsAndWhetherUnusedOnesCount) {
               ElementsAre(Pair("kuma_workload", "client"), Pair("mesh", "default")));
 }
 
+bool wants(const std::string& profiles, std::string_view metric) {
+  const auto config = parse_mesh_metrics(body(R"({"sidecar":{"profiles":)" + profiles + "}}"));
+  EXPECT_TRUE(config) << profiles;
+  return !config || !config->own.wants || config->own.wants(metric);
+}
+
+TEST(ParseMeshMetrics, OfProfilesIncludeBeatsExcludeWhichBeatsTheProfile) {
+  constexpr std::string_view kMetric = "envoy_cluster_upstream_cx_total";
+  for (
+      const char* taken :
+      {"null",
+       R"({"appendProfiles":[{"name":"All"}]})",
+       R"({"appendProfiles":[{"name":"None"},{"name":"Basic"}]})",
+       R"({"appendProfiles":[],"exclude":[{"type":"Exact","match":"envoy_cluster"}]})",
+       R"({"exclude":[{"type":"Prefix","match":"cluster"}]})",
+       R"({"exclude":[{"type":"Regex","match":"^cluster"}]})",
+       R"({"appendProfiles":[{"name":"None"}],"include":[{"type":"Contains","match":"_cx_"}]})",
+       R"({"exclude":[{"type":"Prefix","match":"envoy_"}],"include":[{"type":"Regex","match":"cx_t.t"}]})"})
+    EXPECT_TRUE(wants(taken, kMetric)) << taken;
+  for (const char* left_out : {R"({"appendProfiles":[{"name":"None"}]})",
+                               R"({"exclude":[{"type":"Prefix","match":"envoy_cluster"}]})",
+                               R"({"exclude":[{"type":"Regex","match":"upstream|downstream"}]})",
+                               R"({"exclude":[{"type":"Regex","match":"^envoy.*total$"}]})"})
+    EXPECT_FALSE(wants(left_out, kMetric)) << left_out;
+}
+
 TEST(ParseMeshMetrics, WithoutAnyThereIsNothingToAsk) {
   for (const std::string& text : {std::string("{}"),
                                   body("null"),
@@ -57,6 +83,9 @@ TEST(ParseMeshMetrics, RefusesWhatIsNotOfThatForm) {
         body(R"({"applications":[{"port":1,"path":"/m\r\nHost: x"}]})"),
         body(R"({"applications":[{"port":1,"name":"a\"b"}]})"),
         body(R"({"applications":[{"port":1,"address":"elsewhere.example"}]})"),
+        body(R"({"sidecar":{"profiles":{"exclude":{}}}})"),
+        body(R"({"sidecar":{"profiles":{"exclude":[{"type":"Suffix","match":"a"}]}}})"),
+        body(R"({"sidecar":{"profiles":{"include":[{"type":"Regex","match":"("}]}}})"),
         body(R"({"extraLabels":[]})"),
         body(R"({"extraLabels":{"a":1}})")}) {
     EXPECT_FALSE(parse_mesh_metrics(text)) << text;

@@ -97,6 +97,18 @@ TEST(Prometheus, LeavesOutClustersWithoutTrafficUnlessAsked) {
               HasSubstr("envoy_cluster_upstream_cx_total{envoy_cluster_name=\"silent\"} 0\n"));
 }
 
+TEST(Prometheus, LeavesOutMetricsThatAreNotWanted) {
+  const PrometheusOptions options{
+      .labels = {}, .unused_clusters = false, .wants = [](std::string_view metric) {
+        return metric == "envoy_cluster_upstream_cx_length_ms";
+      }};
+  std::istringstream page(render_prometheus(busy_registry(), {}, options));
+  int samples = 0;
+  for (std::string line; std::getline(page, line); ++samples)
+    EXPECT_THAT(line, HasSubstr("envoy_cluster_upstream_cx_length_ms")) << line;
+  EXPECT_GT(samples, 3);
+}
+
 TEST(Prometheus, PutsTheCommonLabelsOnEverySampleEscaped) {
   const PrometheusOptions options{.labels = {{"mesh", "default"}, {"kuma_workload", "a\"b\\c\nd"}},
                                   .unused_clusters = false};
