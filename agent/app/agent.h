@@ -14,6 +14,7 @@
 #include "app/control_plane.h"
 #include "app/identity_watch.h"
 #include "app/name_watch.h"
+#include "app/sink_hosts.h"
 #include "app/state.h"
 #include "app/watchdog.h"
 #include "app/workers.h"
@@ -80,6 +81,7 @@ class Agent {
   WallTime started_;
   observe::FlightRecorder recorder_;
   std::unique_ptr<observe::AccessLog> access_log_;
+  std::unique_ptr<SinkHosts> sink_hosts_;
   observe::StatsRegistry stats_;
   IdentityWatch identity_;
   NameWatch names_;

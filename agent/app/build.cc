@@ -41,6 +41,7 @@ Checked<std::unique_ptr<Agent>> Agent::build(const std::string& config_file,
   auto access_log = observe::AccessLog::make(access_log_options(settings, agent->recorder_));
   if (!access_log) return fail(access_log.error());
   agent->access_log_ = std::move(*access_log);
+  agent->sink_hosts_ = std::make_unique<SinkHosts>(agent->loop_, *agent->access_log_);
 
   const auto on_signal = [raw = agent.get()](int number, void (Agent::*action)()) {
     raw->signals_.push_back(

@@ -42,9 +42,6 @@ snapshot::AccessLog decode_file(Reader& reader, const google::protobuf::Any& any
   const auto fits =
       observe::check_sink({out.path, out.text_format, out.json_format, out.omit_empty_values});
   if (!fits) reader.reject("log_format", describe(fits.error()));
-  if (fits && !*fits)
-    reader.warn("log_format",
-                "its lines are not sent: the address of the backend is no IP address");
   return out;
 }
 
@@ -58,12 +55,13 @@ std::vector<snapshot::AccessLog> decode_access_logs(
     const In in(reader, "access_log", i, logs[i]);
     const std::string_view type = type_name(logs[i].typed_config());
     if (logs[i].has_filter()) reader.reject("filter", "is not supported");
-    if (type == "envoy.extensions.access_loggers.file.v3.FileAccessLog")
+    if (type == "envoy.extensions.access_loggers.file.v3.FileAccessLog") {
       out.push_back(decode_file(reader, logs[i].typed_config()));
-    else if (type == kOpenTelemetry)
+    } else if (type == kOpenTelemetry) {
       reader.warn("", "its lines are not sent: this agent does not speak OpenTelemetry");
-    else
+    } else {
       reader.reject("typed_config", "is a logger that this agent does not have");
+    }
   }
   return out;
 }

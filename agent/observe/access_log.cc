@@ -88,6 +88,10 @@ class Writer final : public AccessLog {
     return output_.failures() + sinks_.failures();
   }
   [[nodiscard]] std::vector<SinkProblem> sink_problems() override { return sinks_.problems(); }
+  [[nodiscard]] std::optional<std::string> next_wanted_host() override {
+    return sinks_.next_wanted_host();
+  }
+  void tell(SinkHost host) override { sinks_.tell(std::move(host)); }
 
   void reopen() noexcept override {
     reopen_.store(true, std::memory_order_release);

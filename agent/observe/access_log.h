@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,14 +28,19 @@ struct LogSink {
 
   friend auto operator<=>(const LogSink&, const LogSink&) = default;
 };
-/// False: its lines would go to a host name, and none is looked up here. Fails with what is wrong
-/// with the format, e.g. a command that we do not know.
-[[nodiscard]] Checked<bool> check_sink(const LogSink& sink);
+/// Fails with what is wrong with the format, e.g. a command that we do not know.
+[[nodiscard]] Checked<void> check_sink(const LogSink& sink);
 
 /// A sink that takes no lines at the moment, or takes them again.
 struct SinkProblem {
   std::string sink;  // path, or "tcp:10.0.0.9:9999"
   std::string text;  // empty: it takes them again
+};
+
+/// The address of a sink's host; none: the name has none.
+struct SinkHost {
+  std::string name;
+  std::optional<IpAddress> address;
 };
 
 /// What is known when a connection ends. Strings are empty where a fact does not exist. Peer-chosen
@@ -108,6 +114,10 @@ class AccessLog {
   virtual void reopen() noexcept = 0;
   /// The sinks that take no lines now. One thread only.
   [[nodiscard]] virtual std::vector<SinkProblem> sink_problems() = 0;
+  /// A host whose address a sink waits for, once for each connection. One thread only.
+  [[nodiscard]] virtual std::optional<std::string> next_wanted_host() = 0;
+  /// The answer. The same thread.
+  virtual void tell(SinkHost host) = 0;
 };
 
 }  // namespace mooring::observe

@@ -20,6 +20,8 @@ namespace {
 constexpr std::size_t kMaxParsed = 256;
 constexpr Milliseconds kFirstPatience{500};
 constexpr Milliseconds kLastPatience{30000};
+constexpr Milliseconds kLookEvery{100};  // whether the address is there
+constexpr std::size_t kMaxHost = 253;
 
 // Envoy's default (configuration/observability/access_log/usage).
 constexpr std::string_view kEnvoyFormat =
@@ -45,6 +47,16 @@ std::optional<nlohmann::json> tcp_backend(const LogSink& sink) {
   const bool is_one = json.is_object() && json.size() == 2 && json.contains("message") &&
                       json.contains("address") && json["address"].is_string();
   return is_one ? std::optional(std::move(json)) : std::nullopt;
+}
+
+/// What is no host and port is nowhere to be found: the connection's policy does not depend on it.
+void take_address(std::string_view text, ParsedSink& out) {
+  const std::size_t colon = std::min(text.rfind(':'), text.size());
+  std::string_view host = text.substr(0, std::min(colon, kMaxHost));
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  if (std::all_of(host.begin(), host.end(), [](char c) { return c > ' ' && c < 0x7f; }))
+    out.host = host;
+  out.port = parse_port(text.substr(std::min(colon + 1, text.size()))).value_or(0);
 }
 
 Checked<void> parse_lines(const LogSink& sink, ParsedSink& out) {
@@ -80,8 +92,7 @@ Checked<ParsedSink> ParsedSink::parse(const LogSink& sink) {
   LogSink lines = sink;
   if (const auto backend = tcp_backend(sink)) {
     out.path.clear();
-    const auto address = parse_socket_address((*backend)["address"].get_ref<const std::string&>());
-    if (address) out.address = *address;
+    take_address((*backend)["address"].get_ref<const std::string&>(), out);
     const nlohmann::json& message = (*backend)["message"];
     lines.json_format = message.is_string() ? "" : message.dump();
     lines.text_format = message.is_string() ? message.get<std::string>() : "";
@@ -98,13 +109,15 @@ std::string ParsedSink::format(const AccessRecord& record) const {
 }
 
 std::string ParsedSink::name() const {
-  return address ? "tcp:" + address->to_string() : path;
+  if (!is_tcp()) return path;
+  const bool is_v6 = host.find(':') != std::string::npos;
+  return (is_v6 ? "tcp:[" + host + "]:" : "tcp:" + host + ":") + std::to_string(port);
 }
 
-Checked<bool> check_sink(const LogSink& sink) {
+Checked<void> check_sink(const LogSink& sink) {
   const auto parsed = ParsedSink::parse(sink);
   if (!parsed) return fail(parsed.error());
-  return !parsed->name().empty();
+  return {};
 }
 
 void LogSinks::add(const AccessRecord& record) {
@@ -142,7 +155,7 @@ LogSinks::Output* LogSinks::output_of(const ParsedSink& sink) {
 }
 
 void LogSinks::add_line(const ParsedSink& sink, const AccessRecord& record) {
-  Output* output = sink.name().empty() ? nullptr : output_of(sink);
+  Output* output = output_of(sink);
   if (output != nullptr && output->lines.is_full()) flush(*output);
   if (output == nullptr || output->lines.is_full()) {
     dropped_.fetch_add(1, std::memory_order_relaxed);
@@ -159,7 +172,7 @@ void LogSinks::reopen() {
       each = outputs_.erase(each);
       continue;
     }
-    if (!output.where.address) output.lines.close();
+    if (!output.where.is_tcp()) output.lines.close();
     output.retry_at = {};
     ++each;
   }
@@ -172,7 +185,7 @@ void LogSinks::flush() {
 
 void LogSinks::flush(Output& output) {
   if (output.lines.is_empty()) return;
-  if (output.lines.is_open() && output.where.address) {
+  if (output.lines.is_open() && output.where.is_tcp()) {
     const int end = end_of(output.lines.fd());
     if (end != 0) output.lines.close();
     if (end != 0 && end != EPIPE)
@@ -180,8 +193,12 @@ void LogSinks::flush(Output& output) {
   }
   if (!output.lines.is_open()) {
     if (now() < output.retry_at) return;
-    if (const Result<void> opened = open(output); !opened)
-      return fail(output, describe(opened.error()));
+    const Result<bool> opened = open(output);
+    if (!opened) return fail(output, describe(opened.error()));
+    if (!*opened) {
+      output.retry_at = now() + kLookEvery;
+      return;
+    }
   }
   const std::uint64_t before = output.lines.written();
   output.state = output.lines.flush();
@@ -196,10 +213,37 @@ void LogSinks::flush(Output& output) {
   report(output, "");
 }
 
-Result<void> LogSinks::open(Output& output) const {
-  if (output.where.address) return output.lines.connect(*output.where.address);
+Result<bool> LogSinks::open(Output& output) {
+  if (output.where.is_tcp()) return connect(output);
   if (is_own(output.where.path)) return mooring::fail(Errc::permission, "access log");
-  return output.lines.open_foreign(output.where.path);
+  return output.lines.open_foreign(output.where.path).map([] { return true; });
+}
+
+Result<bool> LogSinks::connect(Output& output) {
+  const ParsedSink& where = output.where;
+  if (where.host.empty() || where.port == 0) return mooring::fail(Errc::bad_input, "host and port");
+  std::optional<IpAddress> address;
+  if (const auto ip = parse_ip(where.host)) {
+    address = *ip;
+  } else {
+    take_answers();
+    const auto answer = answers_.find(where.host);
+    if (answer == answers_.end()) {
+      auto name = std::make_unique<std::string>(where.host);
+      if (!output.awaits_address) output.awaits_address = wanted_hosts_.push(name);
+      return false;
+    }
+    address = answer->second;
+    answers_.erase(answer);  // the next connection asks anew
+    output.awaits_address = false;
+  }
+  if (!address) return mooring::fail(Errc::not_found, "look up host");
+  return output.lines.connect({*address, where.port}).map([] { return true; });
+}
+
+void LogSinks::take_answers() {
+  while (const auto host = told_hosts_.pop())
+    answers_[(*host)->name] = (*host)->address;
 }
 
 /// What the agent itself reads, and what is no file at all.
@@ -257,6 +301,17 @@ std::optional<Milliseconds> LogSinks::retry_in() const {
     soonest = std::min(soonest.value_or(kLastPatience), std::max(rest, Milliseconds(0)));
   }
   return soonest;
+}
+
+std::optional<std::string> LogSinks::next_wanted_host() {
+  auto name = wanted_hosts_.pop();
+  return name ? std::optional(std::move(**name)) : std::nullopt;
+}
+
+void LogSinks::tell(SinkHost host) {
+  auto note = std::make_unique<SinkHost>(std::move(host));
+  while (!told_hosts_.push(note))
+    (void)told_hosts_.pop();
 }
 
 std::vector<SinkProblem> LogSinks::problems() {

@@ -26,12 +26,13 @@ struct ParsedSink {
   /// Fails for an unknown command, and for what is no JSON.
   [[nodiscard]] static Checked<ParsedSink> parse(const LogSink& sink);
   [[nodiscard]] std::string format(const AccessRecord& record) const;
-  /// Of the output: the path, or "tcp:10.0.0.9:9999". Empty: Kuma's TCP backend with a host name,
-  /// which this agent does not look up.
+  [[nodiscard]] bool is_tcp() const noexcept { return path.empty(); }
+  /// Of the output: the path, or "tcp:10.0.0.9:9999".
   [[nodiscard]] std::string name() const;
 
-  std::string path;
-  std::optional<SocketAddress> address;  // instead of the path
+  std::string path;  // empty: Kuma's TCP backend
+  std::string host;  // of that: an IP address without brackets, or a name
+  std::uint16_t port = 0;
   std::variant<LogTemplate, JsonTemplate> lines;
   bool omits_empty = false;
 };
@@ -58,6 +59,9 @@ class LogSinks {
   [[nodiscard]] std::uint64_t failures() const noexcept { return count(failures_); }
   /// One thread, which need not be the writer's.
   [[nodiscard]] std::vector<SinkProblem> problems();
+  /// As in AccessLog. The same thread as problems().
+  [[nodiscard]] std::optional<std::string> next_wanted_host();
+  void tell(SinkHost host);
 
  private:
   struct Output {
@@ -67,6 +71,7 @@ class LogSinks {
     ParsedSink where;  // its format is another matter
     LineOutput lines;
     LineOutput::State state = LineOutput::State::idle;
+    bool awaits_address = false;
     MonoTime retry_at;
     Milliseconds patience{0};  // grows with each failure
     std::string problem;
@@ -79,7 +84,10 @@ class LogSinks {
   [[nodiscard]] Output* output_of(const ParsedSink& sink);
   void add_line(const ParsedSink& sink, const AccessRecord& record);
   void flush(Output& output);
-  [[nodiscard]] Result<void> open(Output& output) const;
+  /// False: its host name is being looked up.
+  [[nodiscard]] Result<bool> open(Output& output);
+  [[nodiscard]] Result<bool> connect(Output& output);
+  void take_answers();
   [[nodiscard]] bool is_own(const std::string& path) const;
   void fail(Output& output, std::string text);
   void report(Output& output, std::string text);
@@ -91,7 +99,10 @@ class LogSinks {
   std::atomic<std::uint64_t> dropped_{0};
   std::atomic<std::uint64_t> written_{0};
   std::atomic<std::uint64_t> failures_{0};
+  std::map<std::string, std::optional<IpAddress>> answers_;  // until they are used
   Ring<std::unique_ptr<SinkProblem>> reports_{64};
+  Ring<std::unique_ptr<std::string>> wanted_hosts_{64};
+  Ring<std::unique_ptr<SinkHost>> told_hosts_{64};
   std::map<std::string, std::string> problems_;  // the reader's
 };
 

@@ -61,6 +61,8 @@ class Log final : public observe::AccessLog {
   std::uint64_t failures() const noexcept override { return 0; }
   void reopen() noexcept override {}
   std::vector<observe::SinkProblem> sink_problems() override { return {}; }
+  std::optional<std::string> next_wanted_host() override { return std::nullopt; }
+  void tell(observe::SinkHost) override {}
 
   observe::AccessRecord wait_for(std::size_t index) {
     std::unique_lock lock(mutex_);

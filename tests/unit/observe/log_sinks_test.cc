@@ -208,6 +208,57 @@ TEST_F(LogSinksTest, NobodyBehindAnAddressIsSaid) {
   EXPECT_TRUE(sinks_.retry_in());
 }
 
+LogSink tcp_sink(const std::string& address) {
+  return {"/run/kuma-al-web-default.sock",
+          "",
+          R"({"address":")" + address + R"(","message":"m"})",
+          false};
+}
+
+TEST_F(LogSinksTest, AHostNameIsAskedForAndThenTakesTheLines) {
+  Collector collector;
+  log(tcp_sink("logs.example:" + std::to_string(collector.address().port)));
+  EXPECT_EQ(sinks_.next_wanted_host(), "logs.example");
+  EXPECT_EQ(sinks_.next_wanted_host(), std::nullopt);
+  EXPECT_TRUE(sinks_.retry_in());
+  EXPECT_EQ(sinks_.written(), 0U);
+  sinks_.tell({"logs.example", IpAddress::v4_loopback()});
+  flush_until([this] { return sinks_.written() == 1; });
+  EXPECT_EQ(collector.receive(), "m\n");
+  EXPECT_EQ(sinks_.failures(), 0U);
+}
+
+TEST_F(LogSinksTest, AHostNameThatNobodyKnowsIsSaidAndAskedForAgain) {
+  log(tcp_sink("nobody.invalid:9"));
+  EXPECT_EQ(sinks_.next_wanted_host(), "nobody.invalid");
+  sinks_.tell({"nobody.invalid", std::nullopt});
+  flush_until([this] { return sinks_.failures() > 0; });
+  EXPECT_THAT(problem(), HasSubstr("tcp:nobody.invalid:9: not_found"));
+  flush_until([this] { return sinks_.next_wanted_host().has_value(); });
+}
+
+TEST(ParsedSink, NamesWhereLinesGo) {
+  const auto name = [](const LogSink& sink) {
+    const auto parsed = ParsedSink::parse(sink);
+    return parsed ? parsed->name() : "";
+  };
+  EXPECT_EQ(name(tcp_sink("logs.example:514")), "tcp:logs.example:514");
+  EXPECT_EQ(name(tcp_sink("10.0.0.1:514")), "tcp:10.0.0.1:514");
+  EXPECT_EQ(name(tcp_sink("[fd00::1]:514")), "tcp:[fd00::1]:514");
+  LogSink file = tcp_sink("10.0.0.1:514");  // only Kuma's FIFO has that meaning
+  file.path = "/var/log/a";
+  EXPECT_EQ(name(file), "/var/log/a");
+}
+
+TEST_F(LogSinksTest, AnAddressThatIsNoneIsSaid) {
+  for (const char* address : {"", "name", "n\\u00e4me:2"}) {
+    const auto failures = sinks_.failures();
+    log(tcp_sink(address));
+    flush_until([&] { return sinks_.failures() > failures; });
+    EXPECT_THAT(problem(), HasSubstr("host and port")) << address;
+  }
+}
+
 TEST(CheckSink, NamesWhatIsWrong) {
   const auto text = [](const LogSink& sink) {
     const auto checked = check_sink(sink);
@@ -215,10 +266,7 @@ TEST(CheckSink, NamesWhatIsWrong) {
   };
   EXPECT_THAT(text({"/a", "%NO_SUCH%", "", false}), HasSubstr("unknown command %NO_SUCH%"));
   EXPECT_THAT(text({"/a", "", R"({"a":["%NO_SUCH%"]})", false}), HasSubstr("%NO_SUCH%"));
-  const std::string named = R"({"address":"name:1","message":""})";
-  EXPECT_EQ(check_sink({"/x/kuma-al-a-b.sock", "", named, false}), false);
-  EXPECT_EQ(check_sink({"/var/log/a", "", named, false}),
-            true);  // only Kuma's FIFO has that meaning
+  EXPECT_EQ(text(tcp_sink("name:1")), "");
 }
 
 }  // namespace

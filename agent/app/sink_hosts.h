@@ -1,0 +1,28 @@
+// Looks up the hosts that the access log's sinks wait for: its writer may not. Control thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "core/loop.h"
+#include "net/resolver.h"
+#include "observe/access_log.h"
+
+namespace mooring::app {
+
+class SinkHosts {
+ public:
+  /// `access_log` outlives this.
+  SinkHosts(Loop& loop, observe::AccessLog& access_log);
+
+ private:
+  void look();
+
+  Loop& loop_;
+  observe::AccessLog& access_log_;
+  std::map<std::string, std::unique_ptr<net::Lookup>> pending_;
+  Timer timer_;
+};
+
+}  // namespace mooring::app
