@@ -77,9 +77,15 @@ Checked<Dataplane> ControlPlane::dataplane() const {
 }
 
 Checked<discovery::BootstrapRequest> ControlPlane::identity(const Redirection& redirection) {
+  discovery::BootstrapRequest request;
+  if (!config_.bootstrap_file.empty()) {
+    // Of what is kept on disk, and of status: the server is told what the bootstrap says.
+    request.mesh = config_.mesh;
+    request.name = config_.name;
+    return request;
+  }
   auto own = dataplane();
   if (!own) return fail(own.error());
-  discovery::BootstrapRequest request;
   request.mesh = own->mesh;
   request.name = own->name;
   request.dataplane = own->json;
@@ -100,6 +106,7 @@ discovery::XdsOptions ControlPlane::options(discovery::BootstrapRequest identity
     options.proxy = discovery::HttpProxy{{config_.proxy->host, config_.proxy->port},
                                          config_.proxy->credentials};
   }
+  options.bootstrap_file = config_.bootstrap_file;
   options.ca_file = config_.ca_file;
   options.token_file = token_file_;
   options.identity = std::move(identity);

@@ -73,7 +73,9 @@ void add_identity(std::vector<Problem>& list, const Report& report) {
   const identity::Presented* own = report.snapshot.own_identity();
   if (report.control_plane) {
     add_control_plane(list, *report.control_plane, report.now);
-    if (own == nullptr)
+    // Of Kuma's; another xDS server may do without.
+    const auto& plane = report.config.control_plane;
+    if (own == nullptr && plane && plane->bootstrap_file.empty())
       list.push_back({true, "this host has no identity from the control plane yet"});
   } else if (!report.config.identity) {
     list.push_back({true, "this host has no identity: [identity] is not configured"});

@@ -65,6 +65,7 @@ class Rules {
       config_.warnings.emplace_back(
           "host.trust_domain is not used: the control plane names the trust domain of this host");
     }
+    check_bootstrap(plane);
     check_dataplane_file(plane);
     check_ports(plane);
   }
@@ -74,6 +75,28 @@ class Rules {
     const Place* place = places_.find("service", service, rule.key);
     if (place == nullptr) return;
     problems_.add(*place, fmt::format("{} {}", rule.key, why), std::string(rule.hint));
+  }
+
+  void check_bootstrap(const ControlPlane& plane) {
+    if (plane.bootstrap_file.empty()) return;
+    if (const Place* place = places_.find("service", 0, "")) {
+      problems_.add(*place,
+                    "[[service]] is not used with bootstrap",
+                    "the xDS server names what this host serves; remove the table");
+    }
+    for (const std::string_view key : {"addresses",
+                                       "ca_file",
+                                       "token_file",
+                                       "workload",
+                                       "dataplane_file",
+                                       "address",
+                                       "spire_socket"}) {
+      const Place* place = places_.find("control_plane", 0, key);
+      if (place == nullptr) continue;
+      problems_.add(*place,
+                    fmt::format("{} is not used with bootstrap", key),
+                    "the bootstrap says who is asked, and as whom; remove it");
+    }
   }
 
   /// It becomes the name of a port of the MeshService, and a part of host names.

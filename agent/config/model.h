@@ -200,9 +200,11 @@ struct ControlPlaneProxy {
   friend bool operator==(const ControlPlaneProxy&, const ControlPlaneProxy&) = default;
 };
 
-/// [control_plane]: who this host is to a Kuma control plane, which names everything else.
+/// [control_plane]: who this host is to a Kuma control plane, or to an xDS server of another kind,
+/// which names everything else.
 struct ControlPlane {
-  std::vector<ControlPlaneAddress> addresses;  // tried in turn; never empty
+  std::string bootstrap_file;  // Envoy's, of a plain xDS server; empty: Kuma is asked for one
+  std::vector<ControlPlaneAddress> addresses;  // tried in turn; empty only with bootstrap_file
   std::string ca_file;                         // PEM: who signed the control plane's certificate
   std::string token_file;                      // the dataplane token, read anew for each stream
   std::string mesh = "default";

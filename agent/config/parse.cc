@@ -151,12 +151,23 @@ class Walk {
     return home;
   }
 
+  [[nodiscard]] bool is_needed(Presence presence) const {
+    switch (presence) {
+      case Presence::optional:
+        return false;
+      case Presence::required:
+        return true;
+      case Presence::required_alone:
+        return !config_.control_plane;
+      case Presence::required_without_bootstrap:
+        return places_.find("control_plane", 0, "bootstrap") == nullptr;
+    }
+    return false;
+  }
+
   void check_required(const Section& section, std::size_t index) {
     for (const Option& option : section.options) {
-      const bool is_needed =
-          option.presence == Presence::required ||
-          (option.presence == Presence::required_alone && !config_.control_plane);
-      if (!is_needed || places_.find(section.name, index, option.key)) continue;
+      if (!is_needed(option.presence) || places_.find(section.name, index, option.key)) continue;
       problems_.add(places_.near(section.name, index, ""),
                     fmt::format("{} lacks {}", header(section), option.key),
                     fmt::format("{}: {}", option.key, option.help));

@@ -22,6 +22,8 @@ std::string_view need_text(const Option& option) noexcept {
       return "required";
     case Presence::required_alone:
       return "required without [control_plane]";
+    case Presence::required_without_bootstrap:
+      return "required without bootstrap";
   }
   return "";
 }

@@ -69,14 +69,24 @@ constexpr std::array kHost{
 };
 
 constexpr std::array kControlPlane{
-    required<ListOf<ControlPlaneUrl>, &ControlPlane::addresses>(
-        "addresses", "Where the control plane is, each tried in turn"),
-    required<Path, &ControlPlane::ca_file>("ca_file",
-                                           "PEM file: who signed the control plane's certificate"),
-    required<SecretPath, &ControlPlane::token_file>(
+    option<Path, &ControlPlane::bootstrap_file>(
+        "bootstrap",
+        "Envoy's bootstrap, YAML or JSON, of a plain xDS server that is used instead of Kuma's"),
+    option<ListOf<ControlPlaneUrl>, &ControlPlane::addresses>(
+        "addresses",
+        "Where the control plane is, each tried in turn",
+        Bounds{1, 0},
+        Presence::required_without_bootstrap),
+    option<Path, &ControlPlane::ca_file>("ca_file",
+                                         "PEM file: who signed the control plane's certificate",
+                                         {},
+                                         Presence::required_without_bootstrap),
+    option<SecretPath, &ControlPlane::token_file>(
         "token_file",
         "The dataplane token, not readable by others and read again when it changes; "
-        "credential:NAME for one that systemd hands over"),
+        "credential:NAME for one that systemd hands over",
+        {},
+        Presence::required_without_bootstrap),
     option<ResourceName, &ControlPlane::mesh>("mesh", "The mesh that this host joins"),
     option<ResourceName, &ControlPlane::name>(
         "name", "Name of this host's Dataplane; host.name in small letters if not set"),

@@ -14,8 +14,9 @@ namespace mooring::config {
 enum class Presence : std::uint8_t {
   optional,
   required,
-  required_alone
-};  // without [control_plane]
+  required_alone,  // without [control_plane]
+  required_without_bootstrap,
+};
 
 struct Option {
   std::string_view key;

@@ -41,12 +41,15 @@ struct BootstrapRequest {
                                               std::string body,
                                               std::string ca_pem);
 
+/// Of Kuma, or of a file.
 struct Bootstrap {
   std::string node_id;
   std::string node_cluster;
   std::string node_metadata;           // JSON object
-  std::vector<HostPort> addresses;     // of the stream; at least one
-  std::string server_name;             // that the certificate has to have
+  std::vector<HostPort> addresses;     // of the stream; at least one, or...
+  std::string unix_path;               // ...instead, and without TLS
+  bool is_sotw = false;                // state of the world, else delta
+  std::string server_name;             // that the certificate has to have; empty: the address's
   std::string ca_pem;                  // of the servers
   std::vector<http::Header> metadata;  // of each call; the token is among it
   bool reads_token_file = false;       // instead: the token file is read for each call
@@ -61,6 +64,12 @@ inline constexpr std::size_t kMaxBootstrapBytes = std::size_t{4} * 1024 * 1024;
 /// Of an answer with status 200. `token_path` is the request's: no other file is read for a call.
 [[nodiscard]] Checked<Bootstrap> parse_bootstrap(std::string_view body,
                                                  const std::string& token_path);
+
+/// Of an Envoy's bootstrap as a person wrote it, YAML or JSON: node, dynamic_resources.ads_config
+/// of API type GRPC or DELTA_GRPC, and the static cluster that this names, by TLS to servers that
+/// are verified, or a unix socket. What else is there is refused by its name. Reads the file of the
+/// CA if one is named. The diagnostic's path is "line:column", or empty.
+[[nodiscard]] Checked<Bootstrap> parse_bootstrap_file(std::string_view text);
 
 /// Why there is no bootstrap, for a person, and whether asking again may help without one.
 struct BootstrapFailure {

@@ -7,7 +7,9 @@
 #include "core/address.h"
 #include "core/base64.h"
 #include "core/escape.h"
+#include "core/file.h"
 #include "discovery/bootstrap.h"
+#include "discovery/bootstrap_fields.h"
 #include "discovery/json.h"
 #include "discovery/yaml.h"
 
@@ -20,6 +22,9 @@ using Json = nlohmann::json;
 constexpr std::size_t kMaxAddresses = 16;
 constexpr std::size_t kMaxMetadata = 16;
 constexpr std::size_t kMaxNameBytes = 1024;
+
+// Some hundred CAs.
+constexpr std::size_t kMaxCaBytes = std::size_t{1} * 1024 * 1024;
 
 tl::unexpected<Diagnostic> broken(std::string what) {
   return fail(Diagnostic{"bootstrap",
@@ -65,8 +70,7 @@ class Reader {
 
   Checked<Bootstrap> read() {
     read_node();
-    const Json& source = at(at(json_, "dynamicResources"), "adsConfig");
-    const Json& service = first(at(source, "grpcServices"));
+    const Json& service = first(at(ads(), "grpcServices"));
     read_metadata(at(service, "initialMetadata"));
     if (at(service, "googleGrpc").is_object()) {
       read_google(at(service, "googleGrpc"));
@@ -79,7 +83,23 @@ class Reader {
     return std::move(out_);
   }
 
+  /// Of a file, whose fields are those of bootstrap_fields().
+  Checked<Bootstrap> read_file() {
+    read_node();
+    const std::string type = text_at(ads(), "apiType");
+    if (type.empty()) complain("has no dynamic_resources.ads_config with an api_type");
+    out_.is_sotw = type == "GRPC";
+    const Json& services = at(ads(), "grpcServices");
+    if (services.size() != 1) complain("has to name one of grpc_services, and no more");
+    read_metadata(at(first(services), "initialMetadata"));
+    read_file_cluster(text_at(at(first(services), "envoyGrpc"), "clusterName"));
+    if (!problem_.empty()) return fail(Diagnostic{"", "the bootstrap " + problem_, ""});
+    return std::move(out_);
+  }
+
  private:
+  [[nodiscard]] const Json& ads() const { return at(at(json_, "dynamicResources"), "adsConfig"); }
+
   void complain(std::string what) {
     if (problem_.empty()) problem_ = std::move(what);
   }
@@ -129,6 +149,50 @@ class Reader {
     out_.ca_pem = data(at(context, "trustedCa"));
   }
 
+  // A name that the file does not say is that of the address: the channel's rule.
+  void read_file_cluster(const std::string& name) {
+    const Json& clusters = at(at(json_, "staticResources"), "clusters");
+    const Json& cluster = named(clusters, name);
+    if (!cluster.is_object()) return complain("has no static cluster for ads_config");
+    if (clusters.size() != 1) return complain("has another static cluster than that of ads_config");
+    for (const Json& locality : at(at(cluster, "loadAssignment"), "endpoints")) {
+      for (const Json& endpoint : at(locality, "lbEndpoints"))
+        read_file_address(at(at(endpoint, "endpoint"), "address"));
+    }
+    if (out_.addresses.empty() && out_.unix_path.empty())
+      return complain("names no address for the stream");
+    const Json& tls = at(at(cluster, "transportSocket"), "typedConfig");
+    if (!out_.unix_path.empty()) {
+      if (tls.is_object()) complain("asks for TLS on a unix socket");
+      return;
+    }
+    if (!tls.is_object()) return complain("names addresses that are not reached by TLS");
+    out_.server_name = text_at(tls, "sni");
+    read_ca(at(at(at(tls, "commonTlsContext"), "validationContext"), "trustedCa"));
+  }
+
+  void read_ca(const Json& ca) {
+    const std::string path = text_at(ca, "filename");
+    auto pem = path.empty() ? Result<std::string>(data(ca)) : mooring::read_file(path, kMaxCaBytes);
+    if (!pem) return complain("names a CA that cannot be read: " + describe(pem.error()));
+    if (pem->empty()) return complain("names no trusted_ca for its servers");
+    out_.ca_pem = std::move(*pem);
+  }
+
+  void read_file_address(const Json& address) {
+    const std::string path = text_at(at(address, "pipe"), "path");
+    const std::size_t before = out_.addresses.size();
+    read_endpoint(at(address, "socketAddress"));
+    const bool is_socket = out_.addresses.size() != before;
+    if (path.empty() && !is_socket)
+      return complain(fmt::format("has an address that is none, or more than {}", kMaxAddresses));
+    if (path.empty() && out_.unix_path.empty()) return;
+    if (!out_.addresses.empty() || !out_.unix_path.empty())
+      return complain("has another address beside a unix socket");
+    if (path.front() != '/') return complain("has a unix socket without the whole path");
+    out_.unix_path = path;
+  }
+
   void read_endpoint(const Json& address) {
     const Json& port = at(address, "portValue");
     HostPort found{text_at(address, "address"), 0};
@@ -172,6 +236,14 @@ Checked<Bootstrap> parse_bootstrap(std::string_view body, const std::string& tok
   if (!json)
     return broken("in the answer's bootstrap, " + escape_peer_text(describe(json.error())));
   return Reader(*json, token_path).read();
+}
+
+Checked<Bootstrap> parse_bootstrap_file(std::string_view text) {
+  const auto json = parse_yaml(text);
+  if (!json) return fail(json.error());
+  const auto fields = bootstrap_fields(*json);
+  if (!fields) return fail(fields.error());
+  return Reader(*fields, "").read_file();
 }
 
 }  // namespace mooring::discovery

@@ -23,6 +23,10 @@ namespace mooring::discovery {
 /// Fields sent with a call, made anew for each, so that a token that changed is picked up.
 using Metadata = std::function<std::vector<http::Header>()>;
 
+/// Between two questions for a sign of life to a server that is not Kuma's: one in Go ends
+/// connections that are asked more often than every five minutes.
+inline constexpr Milliseconds kPingRarely{330'000};
+
 struct GrpcChannelOptions {
   std::vector<Target> targets;  // tried in turn
   std::string ca_pem;           // of the servers; not for unix sockets

@@ -16,9 +16,6 @@ namespace mooring::discovery {
 
 namespace {
 
-// A server in Go ends connections that are pinged more often than every five minutes, and the
-// kernel says at once when a process on this host is gone.
-constexpr Milliseconds kPingAfter{330'000};
 // The bundles of some hundred trust domains.
 constexpr std::size_t kMaxMessage = std::size_t{4} * 1024 * 1024;
 
@@ -89,7 +86,7 @@ SdsClient::Server SdsClient::make_server(const std::string& path) {
   GrpcChannelOptions options;
   options.targets.push_back(
       {.address = {}, .proxy = std::nullopt, .unix_path = path, .server_name = {}});
-  options.ping_after = kPingAfter;
+  options.ping_after = kPingRarely;
   options.backoff_base = times_.retry_base / 2;
   options.backoff_cap = times_.retry_cap;
   options.max_message = kMaxMessage;

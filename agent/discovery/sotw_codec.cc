@@ -66,7 +66,7 @@ Result<SotwResponse> decode_sotw_response(Bytes bytes) {
   response.content.resources.reserve(static_cast<std::size_t>(message.resources_size()));
   for (auto& each : *message.mutable_resources()) {
     response.content.resources.push_back({name_of_bytes(each.value()),
-                                          response.version,
+                                          response.version.empty() ? "-" : response.version,
                                           std::move(*each.mutable_type_url()),
                                           std::move(*each.mutable_value())});
   }

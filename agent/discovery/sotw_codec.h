@@ -23,7 +23,7 @@ struct SotwRequest {
 struct SotwResponse {
   std::string version;
   /// Without removals. A resource's name is what it calls itself, empty if that cannot be read; its
-  /// version is the response's.
+  /// version is the response's, "-" where that has none.
   DeltaResponse content;
 };
 

@@ -64,10 +64,11 @@ XdsClient::XdsClient(Loop& loop,
                        if (session_) session_->ask_listeners();
                        send_requests();
                      }),
+      repeat_refusals_(loop, [this] { repeat_refusals(); }),
       notify_(loop, [this] { notify(); }),
       save_(loop, [this] { save_last_good(); }),
       tick_(loop, [this] { tick(); }) {
-  AGENT_CHECK(!options_.control_planes.empty());
+  AGENT_CHECK(!options_.control_planes.empty() || !options_.bootstrap_file.empty());
   identity::prepare_library();  // libcurl must not be the first one
   if (!options_.last_good_file.empty()) {
     file_.emplace(options_.last_good_file, options_.machine_id, options_.persist_secrets);
@@ -144,7 +145,7 @@ void XdsClient::tick() {
     }
     notify_soon();
   }
-  if (state_.phase == XdsPhase::refused) {
+  if (state_.phase == XdsPhase::refused && options_.bootstrap_file.empty()) {
     // A person has done something: no need to wait any longer.
     const std::string ca = ca_pem_;
     const std::string token = token_.token();
@@ -164,7 +165,8 @@ void XdsClient::tick() {
     set_problem(
         "the control plane cannot be reached: " + escape_peer_text(channel_->state().last_error),
         "check that it runs, and the firewalls in between");
-    control_plane_ = (control_plane_ + 1) % options_.control_planes.size();
+    if (options_.bootstrap_file.empty())
+      control_plane_ = (control_plane_ + 1) % options_.control_planes.size();
     apart_since_ms_ = 0;
     schedule(Next::bootstrap, Milliseconds(0));
   }
@@ -189,7 +191,30 @@ bool XdsClient::read_files() {
   return true;
 }
 
+// A plain xDS server has none to ask for.
+void XdsClient::read_bootstrap() {
+  const auto text = read_file(options_.bootstrap_file, kMaxBootstrapBytes);
+  auto bootstrap = text ? parse_bootstrap_file(*text)
+                        : Checked<Bootstrap>(fail(Diagnostic{"", describe(text.error()), ""}));
+  if (bootstrap) {
+    // The channel goes on trying, and why it has to is still to be read.
+    if (call_ && bootstrap_ == *bootstrap) return;
+    state_.control_plane = bootstrap->unix_path.empty()
+                               ? "https://" + bootstrap->addresses.front().to_string()
+                               : "unix:" + bootstrap->unix_path;
+    return adopt(std::move(*bootstrap));
+  }
+  std::string& place = bootstrap.error().path;
+  place = options_.bootstrap_file + (place.empty() ? "" : ":" + place);
+  const std::string problem = describe(bootstrap.error());
+  if (state_.problem != problem) log::warn("control plane: no bootstrap: {}", problem);
+  set_problem(problem, "");
+  if (state_.phase != XdsPhase::live) set_phase(XdsPhase::refused);
+  schedule(Next::bootstrap, backoff_.next(options_.times.retry_base, options_.times.retry_cap));
+}
+
 void XdsClient::ask_bootstrap() {
+  if (!options_.bootstrap_file.empty()) return read_bootstrap();
   const bool is_live = state_.phase == XdsPhase::live;
   if (!is_live) set_phase(XdsPhase::bootstrapping);
   state_.control_plane = "https://" + options_.control_planes[control_plane_].to_string();
@@ -279,6 +304,13 @@ bool XdsClient::make_channel(const Bootstrap& bootstrap) {
                                .unix_path = {},
                                .server_name = bootstrap.server_name});
   }
+  if (!bootstrap.unix_path.empty()) {
+    channel.targets = {{.address = {},
+                        .proxy = std::nullopt,
+                        .unix_path = bootstrap.unix_path,
+                        .server_name = {}}};
+  }
+  if (!options_.bootstrap_file.empty()) channel.ping_after = kPingRarely;
   channel.ca_pem = bootstrap.ca_pem.empty() ? ca_pem_ : bootstrap.ca_pem;
   auto made = GrpcChannel::make(loop_, pool_, scratch_, clock_, std::move(channel));
   if (!made) {
@@ -363,7 +395,7 @@ void XdsClient::save_later() {
 }
 
 void XdsClient::save_last_good() {
-  if (!std::exchange(is_save_due_, false)) return;
+  if (!std::exchange(is_save_due_, false) || !file_) return;
   saved_ms_ = loop_.now_ms();
   saved_revision_ = store_.revision();
   const auto saved = file_->save({clock_.wall(), identity_id(), store_.accepted()});

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@
 #include "discovery/last_good.h"
 #include "discovery/refusal.h"
 #include "discovery/sds_client.h"
+#include "discovery/sotw_adapter.h"
 #include "discovery/store.h"
 #include "net/http_client.h"
 
@@ -42,11 +44,16 @@ struct XdsTimes {
   Milliseconds tick{1000};         // how often files and what waits are looked at
   Milliseconds save_after{1000};   // of the first change
   Milliseconds save_every{10000};  // at most; and a second for each MiB
+  /// Of state of the world: until a version that was refused already is refused again.
+  Milliseconds repeat_refusal{5000};
   SdsTimes sds{};
 };
 
 struct XdsOptions {
-  std::vector<HostPort> control_planes;  // bootstrap servers, tried in turn; at least one
+  /// Of a plain xDS server (parse_bootstrap_file()), which is asked instead of control_planes. Read
+  /// again whenever that is lost or refuses.
+  std::string bootstrap_file;
+  std::vector<HostPort> control_planes;  // bootstrap servers, tried in turn; else at least one
   std::optional<HttpProxy> proxy;
   std::string ca_file;         // PEM; read anew for every bootstrap
   std::string token_file;      // see token_path()
@@ -71,7 +78,7 @@ enum class XdsPhase : std::uint8_t {
 /// For `status`. Texts are one sentence each, with the peer's words escaped.
 struct XdsState {
   XdsPhase phase = XdsPhase::stopped;
-  std::string control_plane;  // "https://host:port" that was asked last
+  std::string control_plane;  // "https://host:port" that was asked last, or "unix:/path"
   std::string node_id;
   std::string problem;  // why it is not live; of a live one, why a newer Dataplane is not in force
   std::string remedy;
@@ -138,6 +145,7 @@ class XdsClient final : public GrpcHandler {
 
   void act();
   void ask_bootstrap();
+  void read_bootstrap();
   [[nodiscard]] bool read_files();
   void take_bootstrap(net::HttpResult result);
   void fail_bootstrap(BootstrapFailure failure);
@@ -148,6 +156,10 @@ class XdsClient final : public GrpcHandler {
   [[nodiscard]] std::vector<http::Header> call_metadata();
 
   void send_requests();
+  void send(const std::string& request);
+  void repeat_refusals();
+  [[nodiscard]] Result<DeltaResponse> decode_response(Bytes message);
+  [[nodiscard]] std::set<std::string> known_names(ResourceKind kind) const;
   void want_names();
   void ask_listeners_if_warm();
   void take_response(DeltaResponse response);
@@ -198,6 +210,7 @@ class XdsClient final : public GrpcHandler {
   std::unique_ptr<GrpcChannel> channel_;
   std::unique_ptr<GrpcCall> call_;
   std::optional<DeltaSession> session_;  // while the stream is open
+  std::optional<SotwAdapter> sotw_;      // the same, where the stream is state of the world
   HealthStream health_;                  // on channel_
   bool is_health_asked_ = false;         // of channel_
   SdsClient sds_;
@@ -205,6 +218,7 @@ class XdsClient final : public GrpcHandler {
   Timer retry_;
   Timer first_answer_;
   Timer warm_clusters_;
+  Timer repeat_refusals_;
   Timer notify_;
   Timer save_;
   Timer tick_;

@@ -9,27 +9,35 @@ namespace mooring::discovery {
 
 namespace {
 
-constexpr const char* kMethod =
+constexpr const char* kDelta =
     "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+constexpr const char* kSotw =
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
 
 }  // namespace
 
 void XdsClient::open_stream() {
   set_phase(XdsPhase::connecting);
-  call_ = channel_->open(kMethod, [this] { return call_metadata(); }, *this);
+  const bool is_sotw = bootstrap_ && bootstrap_->is_sotw;
+  call_ = channel_->open(is_sotw ? kSotw : kDelta, [this] { return call_metadata(); }, *this);
 }
 
 void XdsClient::drop_stream() {
   first_answer_.stop();
   warm_clusters_.stop();
+  repeat_refusals_.stop();
   session_.reset();
+  sotw_.reset();
   call_.reset();
 }
 
 // The bootstrap's, with the token as it is now.
 std::vector<http::Header> XdsClient::call_metadata() {
-  if (const auto refreshed = token_.refresh(); !refreshed)
-    log::warn("{}", describe(refreshed.error()));
+  if (!bootstrap_) return {};
+  if (options_.bootstrap_file.empty()) {
+    const auto refreshed = token_.refresh();
+    if (!refreshed) log::warn("{}", describe(refreshed.error()));
+  }
   std::vector<http::Header> headers = bootstrap_->metadata;
   for (http::Header& header : headers)
     if (header.value.empty()) header.value = token_.token();
@@ -43,6 +51,8 @@ void XdsClient::on_open() {
   first_answer_.start(options_.times.first_answer);
   is_waiting_for_warmth_ = false;
   session_.emplace([this](ResourceKind kind) { return store_.versions(kind); });
+  if (bootstrap_ && bootstrap_->is_sotw)
+    sotw_.emplace([this](ResourceKind kind) { return known_names(kind); });
   session_->start();
   // What is known from before is asked for at once, with its versions.
   want_names();
@@ -51,6 +61,7 @@ void XdsClient::on_open() {
 }
 
 void XdsClient::want_names() {
+  if (!session_) return;
   wanted_revision_ = store_.names_revision();
   session_->want(ResourceKind::endpoints, store_.wanted(ResourceKind::endpoints));
   std::set<std::string> secrets = store_.wanted(ResourceKind::secret);
@@ -61,13 +72,44 @@ void XdsClient::want_names() {
 void XdsClient::send_requests() {
   if (!session_ || !call_) return;
   for (const DeltaRequest& request : session_->take()) {
-    const std::string bytes = encode_delta_request(request, node_);
-    call_->send(std::as_bytes(std::span(bytes)));
+    if (!sotw_) {
+      send(encode_delta_request(request, node_));
+    } else if (const auto whole = sotw_->request(request)) {
+      send(encode_sotw_request(*whole, node_));
+    } else {
+      repeat_refusals_.start(options_.times.repeat_refusal);
+    }
   }
 }
 
+void XdsClient::send(const std::string& request) {
+  call_->send(std::as_bytes(std::span(request)));
+}
+
+void XdsClient::repeat_refusals() {
+  if (!sotw_ || !call_) return;
+  for (const SotwRequest& request : sotw_->take_held())
+    send(encode_sotw_request(request, node_));
+}
+
+Result<DeltaResponse> XdsClient::decode_response(Bytes message) {
+  if (!sotw_) return decode_delta_response(message);
+  auto whole = decode_sotw_response(message);
+  if (!whole) return fail(whole.error());
+  return sotw_->response(std::move(*whole));
+}
+
+std::set<std::string> XdsClient::known_names(ResourceKind kind) const {
+  std::set<std::string> names;
+  for (const auto& [name, version] : store_.versions(kind))
+    names.insert(name);
+  for (const RejectedResource& each : store_.rejected())
+    if (each.kind == kind) names.insert(each.name);
+  return names;
+}
+
 void XdsClient::on_message(Bytes message) {
-  auto response = decode_delta_response(message);
+  auto response = decode_response(message);
   if (!response) {
     // The call may be cancelled here; its end is this sentence.
     drop_stream();
@@ -79,6 +121,7 @@ void XdsClient::on_message(Bytes message) {
 }
 
 void XdsClient::take_response(DeltaResponse response) {
+  if (!session_) return;
   ++state_.responses;
   state_.last_response = clock_.wall();
   first_answer_.stop();
@@ -125,7 +168,8 @@ std::vector<RejectedResource> XdsClient::take_secret(DeltaResponse response) {
 }
 
 void XdsClient::ask_listeners_if_warm() {
-  if (session_->has_asked(ResourceKind::listener) || !session_->has_answer(ResourceKind::cluster))
+  if (!session_ || session_->has_asked(ResourceKind::listener) ||
+      !session_->has_answer(ResourceKind::cluster))
     return;
   if (store_.clusters_are_warm()) {
     warm_clusters_.stop();

@@ -29,6 +29,7 @@ DEFAULTS = {
     "refuse": "",               # new streams end with this text
     "deregistration_delay": 0.0,  # Kuma: 10 s, in which the node's next stream is refused
     "health_interval": "5s",
+    "is_generic": False,        # state of the world is served, as by an xDS server that is not Kuma's (sotw.py)
 }
 
 

@@ -13,6 +13,7 @@ from envoy.service.health.v3 import hds_pb2
 
 import bootstrap
 import health
+import sotw
 from discovery import Plane
 from front import Front
 
@@ -31,7 +32,7 @@ async def grpc_server(plane, path):
     server.add_generic_rpc_handlers([
         grpc.method_handlers_generic_handler("envoy.service.discovery.v3.AggregatedDiscoveryService", {
             "DeltaAggregatedResources": _stream(plane.delta, discovery_pb2.DeltaDiscoveryRequest, discovery_pb2.DeltaDiscoveryResponse),
-            "StreamAggregatedResources": _stream(plane.state_of_the_world, discovery_pb2.DiscoveryRequest, discovery_pb2.DiscoveryResponse)}),
+            "StreamAggregatedResources": _stream(functools.partial(sotw.serve, plane), discovery_pb2.DiscoveryRequest, discovery_pb2.DiscoveryResponse)}),
         grpc.method_handlers_generic_handler("envoy.service.health.v3.HealthDiscoveryService", {
             "StreamHealthCheck": _stream(functools.partial(health.serve, plane),
                                          hds_pb2.HealthCheckRequestOrEndpointHealthResponse, hds_pb2.HealthCheckSpecifier)})])

@@ -483,6 +483,32 @@ def test_a_token_of_another_workload_is_told(lab, mesh):
     assert not other.ready()
 
 
+# ---- a plain xDS server
+
+
+def test_an_xds_server_that_is_not_kumas_is_enough(lab, mesh):
+    host = lab.host("plain")
+    mesh.plane.behave(is_generic=True)
+    mesh.plane.set("plain", mesh.client_side())
+    host.path("/etc/mooring/xds-ca.pem").write_text(mesh.plane.ca.pem)
+    context = {"validation_context": {"trusted_ca": {"filename": "/etc/mooring/xds-ca.pem"}}}
+    xds = {"name": "xds", "transport_socket": {"typed_config": {"common_tls_context": context}}, "load_assignment": {
+        "endpoints": [{"lb_endpoints": [resources.endpoint(mesh.plane.host.ip, mesh.plane.port)]}]}}
+    source = {"api_type": "GRPC", "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]}
+    host.path("/etc/mooring/xds.json").write_text(json.dumps({
+        "node": {"id": "plain"}, "dynamic_resources": {"ads_config": source}, "static_resources": {"clusters": [xds]}}))
+    state = host.logs / "state"
+    state.mkdir()
+    os.chown(state, harness.AGENT_UID, harness.AGENT_UID)
+    host.configure(has_identity=False, captures=False, control_plane={"bootstrap": "/etc/mooring/xds.json", "state_dir": str(state)})
+    host.start_agent()
+    mesh.plane.wait_settled("plain")
+    wait_until(lambda: host.outcome("127.0.0.1", OUT) == "served", "the connection is served")
+    assert mesh.status(host)["control_plane"]["address"] == mesh.plane.url
+    mesh.plane.remove("plain", "lds", SERVICE)
+    wait_until(lambda: host.outcome("127.0.0.1", OUT) == "refused", "a listener that is absent is closed")
+
+
 # ---- captured
 
 

@@ -178,6 +178,14 @@ TEST(ControlPlaneJson, LastGoodResourcesHaveTheirAge) {
   EXPECT_THAT(site.problem_texts(), Not(Contains(HasSubstr("[identity] is not configured"))));
 }
 
+TEST(ControlPlaneJson, APlainXdsServerNeedNotNameAnIdentity) {
+  Site site(live());
+  auto parsed = config::parse({{"agent.toml", "[control_plane]\nbootstrap = \"/xds.yaml\"\n"}});
+  ASSERT_TRUE(parsed);
+  site.config = *parsed;
+  EXPECT_THAT(site.problem_texts(), Not(Contains(HasSubstr("identity"))));
+}
+
 snapshot::Listener listener(std::string name, snapshot::Direction direction, const char* match) {
   snapshot::Listener is;
   is.name = std::move(name);

@@ -49,6 +49,17 @@ dns_port = 25053
   EXPECT_THAT(config.warnings, IsEmpty());
 }
 
+TEST(ControlPlaneConfig, ABootstrapIsInsteadOfWhatKumaIsAskedWith) {
+  const AgentConfig config = config_of("[control_plane]\nbootstrap = \"/etc/xds.yaml\"\n");
+  ASSERT_TRUE(config.control_plane);
+  EXPECT_EQ(config.control_plane->bootstrap_file, "/etc/xds.yaml");
+  EXPECT_THAT(only_problem("[control_plane]\nbootstrap = \"/a\"\ntoken_file = \"/b\"\n"),
+              HasSubstr("token_file is not used with bootstrap"));
+  EXPECT_THAT(only_problem("[control_plane]\nbootstrap = \"/a\"\n[[service]]\nname = \"web\"\n"
+                           "port = 80\n"),
+              HasSubstr("[[service]] is not used with bootstrap"));
+}
+
 TEST(ControlPlaneConfig, HasDefaultsAndNeedsNoTrustDomain) {
   const AgentConfig config = config_of(kControlPlaneText);
   ASSERT_TRUE(config.control_plane);

@@ -15,6 +15,7 @@ using nlohmann::json;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::IsSupersetOf;
 using testing::Not;
 
@@ -155,6 +156,132 @@ TEST(Bootstrap, TellsWhereToGoAndAsWhom) {
   EXPECT_THAT(bootstrap->metadata, ElementsAre(http::Header{"authorization", "abc.def.ghi"}));
   EXPECT_FALSE(bootstrap->reads_token_file);
   EXPECT_TRUE(bootstrap->has_health);
+}
+
+/// What is in a file, with its parts where a test replaces them.
+std::string file_of(const std::string& address,
+                    const std::string& tls = "",
+                    const std::string& more = "") {
+  return "node: {id: web, cluster: shop, metadata: {two_words: 1}}\n"
+         "dynamic_resources:\n"
+         "  ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: xds}}]}\n"
+         "  cds_config: {ads: {}, resource_api_version: V3}\n"
+         "static_resources:\n"
+         "  clusters:\n"
+         "  - name: xds\n"
+         "    type: STRICT_DNS\n"
+         "    connect_timeout: 1s\n"
+         "    load_assignment: {endpoints: [{lb_endpoints: [" +
+         address + "]}]}\n" + tls + more;
+}
+std::string socket_address(const std::string& host) {
+  return "{endpoint: {address: {socket_address: {address: " + host + ", port_value: 18000}}}}";
+}
+constexpr const char* kPipe = "{endpoint: {address: {pipe: {path: /run/xds.sock}}}}";
+std::string tls_with(const std::string& context, const std::string& sni = "") {
+  return "    transport_socket: {name: tls, typed_config: {common_tls_context: {" + context + "}" +
+         sni + "}}\n";
+}
+const std::string kCa = "validation_context: {trusted_ca: {inline_string: PEM}}";
+std::string problem_of_file(const std::string& text) {
+  const auto bootstrap = parse_bootstrap_file(text);
+  return bootstrap ? "" : describe(bootstrap.error());
+}
+
+TEST(BootstrapFile, SaysWhoIsAskedAndAsWhom) {
+  const auto bootstrap = parse_bootstrap_file(
+      file_of(socket_address("xds.example") + ", " + socket_address("10.0.0.1"), tls_with(kCa)));
+  ASSERT_TRUE(bootstrap) << describe(bootstrap.error());
+  EXPECT_TRUE(bootstrap->is_sotw);
+  EXPECT_EQ(bootstrap->node_id, "web");
+  EXPECT_EQ(bootstrap->node_cluster, "shop");
+  EXPECT_EQ(bootstrap->node_metadata, R"({"two_words":1})");
+  ASSERT_EQ(bootstrap->addresses.size(), 2U);
+  EXPECT_EQ(bootstrap->addresses[0].to_string(), "xds.example:18000");
+  EXPECT_EQ(bootstrap->ca_pem, "PEM");
+  EXPECT_EQ(bootstrap->server_name, "");
+  EXPECT_FALSE(bootstrap->has_health);
+}
+
+TEST(BootstrapFile, MayHaveTheNamesOfJson) {
+  const auto bootstrap = parse_bootstrap_file(R"({
+    "node": {"id": "web"},
+    "dynamicResources": {"adsConfig": {
+      "apiType": "DELTA_GRPC", "transportApiVersion": "V3",
+      "grpcServices": [{"envoyGrpc": {"clusterName": "xds"},
+                        "initialMetadata": [{"key": "authorization", "value": "abc"}]}]}},
+    "staticResources": {"clusters": [{
+      "name": "xds",
+      "loadAssignment": {"clusterName": "xds", "endpoints": [{"lbEndpoints": [
+        {"endpoint": {"address": {"socketAddress": {"address": "::1", "portValue": 1}}}}]}]},
+      "transportSocket": {"typedConfig": {
+        "sni": "xds.example",
+        "commonTlsContext": {"validationContext": {"trustedCa": {"inlineBytes": "UEVN"}}}}}}]}
+  })");
+  ASSERT_TRUE(bootstrap) << describe(bootstrap.error());
+  EXPECT_FALSE(bootstrap->is_sotw);
+  EXPECT_EQ(bootstrap->server_name, "xds.example");
+  EXPECT_EQ(bootstrap->ca_pem, "PEM");
+  EXPECT_THAT(bootstrap->metadata, ElementsAre(http::Header{"authorization", "abc"}));
+}
+
+TEST(BootstrapFile, IsPlainTextOnAUnixSocketOnly) {
+  const auto pipe = parse_bootstrap_file(file_of(kPipe));
+  ASSERT_TRUE(pipe) << describe(pipe.error());
+  EXPECT_EQ(pipe->unix_path, "/run/xds.sock");
+  EXPECT_THAT(pipe->addresses, IsEmpty());
+  EXPECT_THAT(problem_of_file(file_of(socket_address("127.0.0.1"))),
+              HasSubstr("not reached by TLS"));
+  EXPECT_THAT(problem_of_file(file_of(kPipe, tls_with(kCa))), HasSubstr("TLS on a unix socket"));
+  for (const std::string& both : {socket_address("10.0.0.1") + ", " + kPipe,
+                                  std::string(kPipe) + ", " + socket_address("10.0.0.1"),
+                                  std::string(kPipe) + ", " + kPipe}) {
+    EXPECT_THAT(problem_of_file(file_of(both)), HasSubstr("beside a unix socket")) << both;
+  }
+}
+
+TEST(BootstrapFile, NamesWhoVerifiesItsServers) {
+  const std::string address = socket_address("xds.example");
+  EXPECT_THAT(problem_of_file(file_of(address, tls_with(""))), HasSubstr("no trusted_ca"));
+  EXPECT_THAT(
+      problem_of_file(file_of(
+          address, tls_with("validation_context: {trusted_ca: {filename: /does/not/exist}}"))),
+      HasSubstr("a CA that cannot be read"));
+}
+
+TEST(BootstrapFile, NamesWhatIsNotUnderstood) {
+  const std::string address = socket_address("xds.example");
+  EXPECT_THAT(problem_of_file(file_of(kPipe, "", "admin: {}\n")),
+              HasSubstr("admin is not understood"));
+  EXPECT_THAT(problem_of_file(file_of(address, tls_with(kCa + ", tls_certificates: []"))),
+              HasSubstr("common_tls_context.tls_certificates is not understood"));
+  EXPECT_THAT(problem_of_file(file_of(kPipe, "    lb_policy: RANDOM\n")),
+              HasSubstr("static_resources.clusters[0].lb_policy is not understood"));
+  EXPECT_THAT(problem_of_file(file_of(kPipe, "    type: EDS\n")), HasSubstr("type is not STATIC"));
+  EXPECT_THAT(problem_of_file(file_of(kPipe, "", "  - {name: other}\n")),
+              HasSubstr("another static cluster"));
+  EXPECT_THAT(problem_of_file("node: {id: 5}"), HasSubstr("node.id is no text"));
+  EXPECT_THAT(problem_of_file("node: [5]"), HasSubstr("node is no object"));
+  EXPECT_THAT(problem_of_file("staticResources: {clusters: {}}"), HasSubstr("is no list"));
+  EXPECT_THAT(problem_of_file("node: {id: web}\nNode: {}"), HasSubstr("Node is not understood"));
+  EXPECT_THAT(problem_of_file("static_resources: {}\nstaticResources: {}"),
+              HasSubstr("is there twice"));
+  EXPECT_THAT(problem_of_file("node: {id: web}"), HasSubstr("no dynamic_resources.ads_config"));
+  EXPECT_THAT(problem_of_file("[]"), HasSubstr("the bootstrap is no object"));
+  EXPECT_THAT(problem_of_file("["), HasSubstr("YAML"));
+}
+
+TEST(BootstrapFile, HasAddressesThatAreAnd16AtMost) {
+  EXPECT_THAT(problem_of_file(file_of("")), HasSubstr("no address"));
+  EXPECT_THAT(problem_of_file(file_of("{endpoint: {address: {pipe: {path: xds.sock}}}}")),
+              HasSubstr("whole path"));
+  EXPECT_THAT(problem_of_file(file_of(
+                  "{endpoint: {address: {socket_address: {address: a, port_value: 65536}}}}")),
+              HasSubstr("an address that is none"));
+  std::string many = socket_address("10.0.0.1");
+  for (int i = 0; i < 16; ++i)
+    many += ", " + socket_address("10.0.0.1");
+  EXPECT_THAT(problem_of_file(file_of(many, tls_with(kCa))), HasSubstr("or more than 16"));
 }
 
 TEST(Bootstrap, KeepsTheMetadataAsItIs) {
