@@ -123,13 +123,6 @@ class ChainMatches {
   std::set<Leaf> known_;
 };
 
-/// Envoy adds the inspector that a match cannot do without.
-bool needs_tls_inspector(const snapshot::FilterChainMatch& match) {
-  return match.transport_protocol == "tls" ||
-         (match.transport_protocol.empty() &&
-          (!match.server_names.empty() || !match.application_protocols.empty()));
-}
-
 void decode_chain(Reader& reader,
                   const listener_v3::FilterChain& message,
                   TlsScope scope,
@@ -143,7 +136,6 @@ void decode_chain(Reader& reader,
     chain.tls = decode_downstream_socket(reader, message.transport_socket(), scope);
   }
   decode_filters(reader, message, chain);
-  out.tls_inspector = out.tls_inspector || needs_tls_inspector(chain.match);
   out.chains.push_back(std::move(chain));
 }
 

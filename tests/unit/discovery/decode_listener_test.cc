@@ -104,7 +104,8 @@ TEST(DecodeListener, RejectsChainsThatCannotBeToldApart) {
   EXPECT_EQ(taken<Listener>(message).chains.size(), 3u);
 }
 
-TEST(DecodeListener, AddsTheInspectorThatAMatchNeeds) {
+/// As Envoy: names and protocols are known only where the inspector is asked for.
+TEST(DecodeListener, AddsNoInspectorForAMatch) {
   auto message = outbound_listener();
   EXPECT_FALSE(taken<Listener>(message).tls_inspector);
   auto* match = message.mutable_filter_chains(0)->mutable_filter_chain_match();
@@ -114,7 +115,7 @@ TEST(DecodeListener, AddsTheInspectorThatAMatchNeeds) {
   range->set_address_prefix("198.51.100.77");
   range->mutable_prefix_len()->set_value(24);
   const Listener listener = taken<Listener>(message);
-  EXPECT_TRUE(listener.tls_inspector);
+  EXPECT_FALSE(listener.tls_inspector);
   snapshot::FilterChainMatch expected;
   expected.destination_port = 443;
   expected.server_names = {"*.b.example"};
