@@ -156,6 +156,8 @@ constexpr LeftOut kHarmless[] = {
      "11:max_direct_response_body_size_bytes",
      "the body has a bound of our own"},
     {"envoy.config.route.v3.VirtualHost", "1:name 2:domains", "there is only one"},
+    {"envoy.type.matcher.v3.RegexMatcher", "1:google_re2", "RE2 is the engine"},
+    {"xds.type.matcher.v3.RegexMatcher", "1:google_re2", "RE2 is the engine"},
     {"envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
      "10:disable_stateful_session_resumption",
      "the server keeps no sessions"},

@@ -216,6 +216,17 @@ snapshot::RuleList decode_rules(Reader& reader,
 
 using Predicate = matcher_v3::Matcher::MatcherList::Predicate;
 
+/// An input without a value fits nothing, whatever would fit an empty text.
+Condition of_some_name(Condition condition) {
+  if (condition.text.kind != snapshot::StringMatcher::Kind::safe_regex) return condition;
+  Condition empty = of_kind(Kind::server_name);
+  empty.text.kind = snapshot::StringMatcher::Kind::exact;
+  Condition both = of_kind(Kind::all_of);
+  both.of.push_back(std::move(condition));
+  both.of.push_back(negated(std::move(empty)));
+  return both;
+}
+
 Condition decode_single(Reader& reader, const Predicate::SinglePredicate& message) {
   const In in(reader, "single_predicate", message);
   Condition out;
@@ -234,7 +245,7 @@ Condition decode_single(Reader& reader, const Predicate::SinglePredicate& messag
   } else {
     reader.reject("", "matches in a way that this agent does not know");
   }
-  return out;
+  return out.kind == Kind::server_name ? of_some_name(std::move(out)) : out;
 }
 
 Condition decode_predicate(Reader& reader, const Predicate& message, Tree& tree) {

@@ -64,6 +64,26 @@ TEST(DecodeRbac, TakesAShadowMatcherWithOrAndNot) {
             tree(Kind::any_of, {leaf, tree(Kind::all_of, {tree(Kind::none_of, {leaf})})}));
 }
 
+/// Envoy wants the engine of a regular expression named there, and takes no name for no value.
+TEST(DecodeRbac, FitsNoServerNameThatIsMissing) {
+  auto message = allow_only("spiffe://mesh/web");
+  auto* single = message.mutable_matcher()
+                     ->mutable_matcher_list()
+                     ->mutable_matchers(0)
+                     ->mutable_predicate()
+                     ->mutable_single_predicate();
+  pack_empty("envoy.extensions.matching.common_inputs.network.v3.ServerNameInput",
+             *single->mutable_input()->mutable_typed_config());
+  const std::string google_re2("\x0a\x00", 2);
+  auto* regex = single->mutable_value_match()->mutable_safe_regex();
+  ASSERT_TRUE(regex->ParseFromString(google_re2 + "\x12\x02.*"));
+  Condition fits = named(Kind::server_name, ".*");
+  fits.text.kind = snapshot::StringMatcher::Kind::safe_regex;
+  const Condition is_missing = named(Kind::server_name, "");
+  EXPECT_EQ(authorization_of(message).rules->rules.at(0).condition,
+            tree(Kind::all_of, {fits, tree(Kind::none_of, {is_missing})}));
+}
+
 TEST(DecodeRbac, DeniesAllByAMatcherThatIsEmpty) {
   network_rbac_v3::RBAC message;
   message.mutable_matcher();
