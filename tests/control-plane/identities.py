@@ -63,11 +63,12 @@ class Ca:
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         return pem_of(builder.sign(self._key, hashes.SHA256())), pem_of_key(key)
 
-    def svid(self, path, seconds=86400, key_type="rsa", more_uris=()):
-        """(certificate, key) for spiffe://TRUST-DOMAIN/PATH; RSA, as the control plane makes it."""
+    def svid(self, path, seconds=86400, key_type="rsa", more_uris=(), dns=()):
+        """(certificate, key) for spiffe://TRUST-DOMAIN/PATH, and the DNS names `dns`; RSA, as the control plane makes it."""
         key = rsa.generate_private_key(65537, 2048) if key_type == "rsa" else ec.generate_private_key(ec.SECP256R1())
         uris = [f"spiffe://{self.trust_domain}/{path}", *more_uris]
-        return self._leaf([x509.UniformResourceIdentifier(uri) for uri in uris], key, seconds)
+        names = [*map(x509.UniformResourceIdentifier, uris), *map(x509.DNSName, dns)]
+        return self._leaf(names, key, seconds)
 
     def server(self, addresses, names=("localhost",), seconds=86400):
         names = [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses] + [x509.DNSName(name) for name in names]

@@ -67,21 +67,30 @@ def answer(port):
     return handler
 
 
+def answer_asked(port):
+    """Says who it is once it was asked: no byte reaches a caller whose own have not been let through."""
+    def handler(connection):
+        if connection.recv(1 << 16):
+            answer(port)(connection)
+    return handler
+
+
 class Pair:
-    def __init__(self, lab):
+    def __init__(self, lab, handler=answer):
         self.mesh = test_mesh.Mesh(lab)
         self.hosts = {"envoy": self.mesh.web, "mooring": self.mesh.db}
         self.plane = self.mesh.plane
         self.servers = lab.host("servers")
-        self.running = {port: self.servers.server(port, answer(port)) for port in LIVE}
+        self.running = {port: self.servers.server(port, handler(port)) for port in LIVE}
 
-    def serve(self, cases):
+    def serve(self, cases, also=lambda host: []):
+        """`also(host)`: resources that a host has beside its cases'."""
         wanted = []
         for number, case in enumerate(cases):
             case.port = FIRST_PORT + number
             wanted += case.resources(self.servers.ip)
         for host in self.hosts.values():
-            self.plane.set(f"default.{host.name}", wanted)
+            self.plane.set(f"default.{host.name}", [*also(host), *wanted])
         self.mesh.start(self.hosts["envoy"])
         self.mesh.join(self.hosts["mooring"])
         self._one_worker(self.hosts["mooring"])
@@ -102,7 +111,8 @@ class Pair:
     def settle(self):
         for host in self.hosts.values():
             self.plane.wait_settled(f"default.{host.name}", SETTLE_SECONDS)
-        assert self.plane.log("nack") == []
+        nacks = self.plane.log("nack")
+        assert nacks == [], nacks
 
     # -- traffic
 

@@ -54,11 +54,11 @@ def make_socket(namespace, address):
         return socket.socket(family, socket.SOCK_STREAM)
 
 
-def connect(namespace, address, port, timeout=30.0, source_port=None):
+def connect(namespace, address, port, timeout=30.0, source_port=0, source=""):
     client = make_socket(namespace, address)
     client.settimeout(timeout)
-    if source_port:
-        client.bind(("", source_port))
+    if source_port or source:
+        client.bind((source, source_port))
     try:
         client.connect((address, port))
     except BaseException:
