@@ -1,5 +1,5 @@
-// Everything that was recorded goes through decode. docs/kuma.md has the table;
-// MOORING_UPDATE_GOLDEN=1 writes it.
+// Everything that was recorded goes through decode and build. docs/kuma.md has the tables;
+// MOORING_UPDATE_GOLDEN=1 writes them.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -17,8 +17,15 @@
 namespace mooring::discovery {
 namespace {
 
-constexpr std::string_view kBegin = "<!-- conformance: made by discovery_test -->\n";
-constexpr std::string_view kEnd = "<!-- end of conformance -->\n";
+/// Between which lines of the document a table is.
+struct Place {
+  std::string_view begin;
+  std::string_view end;
+};
+constexpr Place kRecordedTable{"<!-- conformance: made by discovery_test -->\n",
+                               "<!-- end of conformance -->\n"};
+constexpr Place kOwnTable{"<!-- own cases: made by discovery_test -->\n",
+                          "<!-- end of own cases -->\n"};
 
 /// What became of a resource, and what it is.
 struct Outcome {
@@ -121,56 +128,94 @@ std::string table_of(const std::vector<RecordedCase>& cases) {
   return out.str();
 }
 
-/// Everything of a case that the data path is for. The certificates live for a day and have
-/// expired: whether one is in force is for the data path to say, not for build().
-snapshot::Resources resources_of(const RecordedCase& one) {
-  snapshot::Resources out;
-  for (const Recorded& resource : one.resources) {
-    DecodeResult decoded = decode(resource.type_url, resource.name, resource.bytes);
-    if (!decoded) continue;
-    for (snapshot::Secret& secret : decoded->secrets)
-      out.secrets.push_back(std::move(secret));
-    if (auto* listener = std::get_if<snapshot::Listener>(&decoded->resource))
-      out.listeners.push_back(std::move(*listener));
-    if (auto* cluster = std::get_if<snapshot::Cluster>(&decoded->resource))
-      out.clusters.push_back(std::move(*cluster));
-    if (auto* endpoints = std::get_if<snapshot::LoadAssignment>(&decoded->resource))
-      out.endpoints.push_back(std::move(*endpoints));
-    if (auto* secret = std::get_if<snapshot::Secret>(&decoded->resource))
-      out.secrets.push_back(std::move(*secret));
+/// "served: cluster, endpoints; listener refused: HTTP ..." of what has one name in a case.
+std::string verdict_on(const std::vector<Recorded>& resources) {
+  static const std::map<std::string, std::string> kinds{
+      {"clusters", "cluster"},
+      {"pipes", "unix socket"},
+      {"endpoints", "endpoints"},
+      {"secrets", "secret"},
+      {"listeners", "listener"},
+      {"system", "system listener"},
+      {"refused", "listener refused"},
+      {"rejected", "rejected"},
+  };
+  std::string served;
+  std::string rest;
+  for (const Recorded& resource : resources) {
+    const Outcome outcome = outcome_of(resource);
+    const std::string& kind = kinds.at(outcome.what);
+    const bool is_served = outcome.what != "refused" && outcome.what != "rejected";
+    if (is_served) served += (served.empty() ? "served: " : ", ") + kind;
+    if (is_served && outcome.remark.empty()) continue;
+    rest += "; " + kind + ": " + outcome.remark;
   }
-  return out;
+  return served.empty() && !rest.empty() ? rest.substr(2) : served + rest;
 }
 
-TEST(Conformance, BuildsASnapshotOfEachCase) {
-  const std::vector<RecordedCase> cases = recorded_cases();
-  if (cases.empty()) GTEST_SKIP() << "no recordings in ../shared/kuma: nothing was built";
+/// Each resource of each case; what has the same name is in one line.
+std::string own_table_of(const std::vector<RecordedCase>& cases) {
+  std::ostringstream out;
+  out << "| case | resource | what becomes of it |\n|---|---|---|\n";
+  for (const RecordedCase& one : cases) {
+    std::map<std::string, std::vector<Recorded>> by_name;
+    for (const Recorded& resource : one.resources)
+      by_name[resource.name].push_back(resource);
+    for (const auto& [name, resources] : by_name)
+      out << "| " << one.name << " | `" << name << "` | " << verdict_on(resources) << " |\n";
+  }
+  return out.str();
+}
+
+void expect_each_to_build(const std::vector<RecordedCase>& cases) {
   for (const RecordedCase& one : cases) {
     const snapshot::Built built = snapshot::build(resources_of(one), nullptr);
     ASSERT_NE(built.snapshot, nullptr);
-    for (const snapshot::Rejected& rejected : built.rejected)
+    for (const snapshot::Rejected& rejected : built.rejected) {
       ADD_FAILURE() << one.name << ": " << rejected.resource << ": " << rejected.field << ": "
                     << rejected.reason;
+    }
   }
 }
 
-TEST(Conformance, DecodesWhatARealControlPlaneSent) {
-  const std::vector<RecordedCase> cases = recorded_cases();
-  if (cases.empty()) GTEST_SKIP() << "no recordings in ../shared/kuma: nothing was compared";
+void expect_in_document(const Place& place, const std::string& table) {
   const std::string path = std::string(MOORING_SOURCE_DIR) + "/docs/kuma.md";
   std::ifstream file(path);
   std::string document{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  const std::size_t begin = document.find(kBegin);
-  const std::size_t end = document.find(kEnd);
+  const std::size_t begin = document.find(place.begin);
+  const std::size_t end = document.find(place.end);
   ASSERT_TRUE(begin != std::string::npos && end != std::string::npos) << path;
-  const std::size_t from = begin + kBegin.size();
-  const std::string table = table_of(cases);
+  const std::size_t from = begin + place.begin.size();
   if (std::getenv("MOORING_UPDATE_GOLDEN") != nullptr) {  // NOLINT(concurrency-mt-unsafe)
     document.replace(from, end - from, table);
     std::ofstream(path) << document;
     return;
   }
   EXPECT_EQ(document.substr(from, end - from), table);
+}
+
+TEST(Conformance, BuildsASnapshotOfEachRecording) {
+  const std::vector<RecordedCase> cases = recorded_cases();
+  if (cases.empty()) GTEST_SKIP() << "no recordings in ../shared/kuma: only the own were built";
+  expect_each_to_build(cases);
+}
+
+TEST(Conformance, BuildsASnapshotOfEachOwnCase) {
+  const std::vector<RecordedCase> cases = own_cases();
+  ASSERT_FALSE(cases.empty());
+  expect_each_to_build(cases);
+}
+
+TEST(Conformance, DecodesWhatARealControlPlaneSent) {
+  const std::vector<RecordedCase> cases = recorded_cases();
+  if (cases.empty()) GTEST_SKIP() << "no recordings in ../shared/kuma: only the own were compared";
+  expect_in_document(kRecordedTable, table_of(cases));
+}
+
+TEST(Conformance, DecodesTheOwnCases) {
+  const std::vector<RecordedCase> cases = own_cases();
+  ASSERT_FALSE(cases.empty());
+  expect_in_document(kOwnTable, own_table_of(cases));
 }
 
 }  // namespace

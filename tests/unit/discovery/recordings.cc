@@ -5,7 +5,9 @@
 #include <fstream>
 #include <iterator>
 
+#include "support/pki.h"
 #include "xdsapi/discovery.pb.h"
+#include "xdsapi/tls.pb.h"
 
 namespace mooring::discovery {
 
@@ -42,7 +44,7 @@ void apply_all(const std::string& bytes, Latest& latest) {
   }
 }
 
-RecordedCase read_case(const fs::path& folder, const std::string& name) {
+std::vector<fs::path> responses_in(const fs::path& folder) {
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string file = entry.path().filename();
@@ -50,13 +52,18 @@ RecordedCase read_case(const fs::path& folder, const std::string& name) {
       files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
+  return files;
+}
+
+RecordedCase read_case(const std::vector<fs::path>& files, const std::string& name) {
   Latest latest;
   const bool is_sotw = name.find("sotw") != std::string::npos;
   for (const fs::path& file : files) {
-    if (is_sotw)
+    if (is_sotw) {
       apply_all(content_of(file), latest);
-    else
+    } else {
       apply_delta(content_of(file), latest);
+    }
   }
   RecordedCase out{name, {}};
   for (auto& [key, bytes] : latest)
@@ -64,21 +71,93 @@ RecordedCase read_case(const fs::path& folder, const std::string& name) {
   return out;
 }
 
+/// All data planes below `root`, `prefix` before their names.
+void read_set(const fs::path& root, const std::string& prefix, std::vector<RecordedCase>& out) {
+  if (!fs::is_directory(root)) return;
+  for (const auto& entry : fs::recursive_directory_iterator(root)) {
+    if (!entry.is_directory()) continue;
+    RecordedCase one =
+        read_case(responses_in(entry.path()), prefix + fs::relative(entry.path(), root).string());
+    if (!one.resources.empty()) out.push_back(std::move(one));
+  }
+}
+
+void sort_by_name(std::vector<RecordedCase>& cases) {
+  std::sort(
+      cases.begin(), cases.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+}
+
+fs::path own_root() {
+  return fs::path(MOORING_SOURCE_DIR) / "tests/fixtures/kuma";
+}
+
+/// What stands for the placeholder of a key: the same in each case, so that a case is the same
+/// whenever it is read.
+const test::Issued& issued_for(const std::string& placeholder) {
+  static const test::TestCa ca("default.mesh.local");
+  static std::map<std::string, test::Issued> all;
+  const auto found = all.find(placeholder);
+  if (found != all.end()) return found->second;
+  return all[placeholder] = ca.issue("spiffe://default.mesh.local/workload/svr");
+}
+
+/// A key has no place in a repository: the fixtures have placeholders.
+void fill_secrets(RecordedCase& one) {
+  for (Recorded& resource : one.resources) {
+    if (resource.type_url != type_url(ResourceKind::secret)) continue;
+    envoy::extensions::transport_sockets::tls::v3::Secret secret;
+    if (!secret.ParseFromString(resource.bytes) || !secret.has_tls_certificate()) continue;
+    auto& certificate = *secret.mutable_tls_certificate();
+    const test::Issued& issued = issued_for(certificate.private_key().inline_bytes());
+    certificate.mutable_certificate_chain()->set_inline_bytes(issued.cert_pem);
+    certificate.mutable_private_key()->set_inline_bytes(issued.key_pem);
+    resource.bytes = secret.SerializeAsString();
+  }
+}
+
 }  // namespace
 
 std::vector<RecordedCase> recorded_cases() {
   std::vector<RecordedCase> out;
   const fs::path shared = fs::path(MOORING_SOURCE_DIR) / "../shared/kuma";
-  for (const char* set : {"rec", "rec-214"}) {
-    if (!fs::is_directory(shared / set)) continue;
-    for (const auto& entry : fs::recursive_directory_iterator(shared / set)) {
-      if (!entry.is_directory()) continue;
-      RecordedCase one = read_case(entry.path(), fs::relative(entry.path(), shared / set));
-      if (std::string(set) == "rec-214") one.name = "2.14 " + one.name;
-      if (!one.resources.empty()) out.push_back(std::move(one));
-    }
+  read_set(shared / "rec", "", out);
+  read_set(shared / "rec-214", "2.14 ", out);
+  sort_by_name(out);
+  return out;
+}
+
+std::vector<RecordedCase> own_cases() {
+  std::vector<RecordedCase> out;
+  read_set(own_root(), "", out);
+  std::for_each(out.begin(), out.end(), fill_secrets);
+  sort_by_name(out);
+  return out;
+}
+
+RecordedCase own_case(const std::string& name, std::size_t responses) {
+  std::vector<fs::path> files = responses_in(own_root() / name);
+  files.resize(std::min(files.size(), responses));
+  RecordedCase out = read_case(files, name);
+  fill_secrets(out);
+  return out;
+}
+
+snapshot::Resources resources_of(const RecordedCase& one) {
+  snapshot::Resources out;
+  for (const Recorded& resource : one.resources) {
+    DecodeResult decoded = decode(resource.type_url, resource.name, resource.bytes);
+    if (!decoded) continue;
+    for (snapshot::Secret& secret : decoded->secrets)
+      out.secrets.push_back(std::move(secret));
+    if (auto* listener = std::get_if<snapshot::Listener>(&decoded->resource))
+      out.listeners.push_back(std::move(*listener));
+    if (auto* cluster = std::get_if<snapshot::Cluster>(&decoded->resource))
+      out.clusters.push_back(std::move(*cluster));
+    if (auto* endpoints = std::get_if<snapshot::LoadAssignment>(&decoded->resource))
+      out.endpoints.push_back(std::move(*endpoints));
+    if (auto* secret = std::get_if<snapshot::Secret>(&decoded->resource))
+      out.secrets.push_back(std::move(*secret));
   }
-  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return out;
 }
 
