@@ -89,7 +89,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       feed(end, bytes, piece);
       AGENT_CHECK(end.plain.empty());
       break;
-    case 3:
+    default:
       disturb(pair, bytes);
       break;
   }

@@ -9,7 +9,6 @@ namespace {
 using snapshot::Secret;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 
 cluster_v3::Cluster upstream(const tls_v3::CommonTlsContext& tls) {
   auto out = eds_cluster();

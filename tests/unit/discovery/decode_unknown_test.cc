@@ -13,9 +13,7 @@ namespace mooring::discovery {
 namespace {
 
 using testing::ElementsAre;
-using testing::HasSubstr;
 using testing::IsEmpty;
-using testing::IsSupersetOf;
 
 /// Where a field that nobody knows may be put without the resource being rejected.
 std::set<std::string> deaf_places_in(std::string_view type, std::string_view bytes) {

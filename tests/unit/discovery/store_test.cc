@@ -11,7 +11,6 @@ namespace {
 using Kind = ResourceKind;
 using testing::ElementsAre;
 using testing::IsEmpty;
-using testing::UnorderedElementsAre;
 using Names = std::set<std::string>;
 
 snapshot::TlsContext tls_of(std::string certificate) {

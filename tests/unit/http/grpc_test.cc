@@ -11,7 +11,6 @@ namespace mooring::http {
 namespace {
 
 using testing::ElementsAre;
-using testing::IsEmpty;
 
 const std::vector<Header> kHeaders{{":status", "200"}, {"content-type", "application/grpc+proto"}};
 

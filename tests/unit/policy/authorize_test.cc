@@ -89,9 +89,9 @@ Condition condition(Condition::Kind kind) {
   return made;
 }
 
-Condition peer(const char* text, StringMatcher::Kind kind = StringMatcher::Kind::exact) {
+Condition peer(std::string_view text, StringMatcher::Kind kind = StringMatcher::Kind::exact) {
   Condition made = condition(Condition::Kind::peer_name);
-  made.text = {kind, text, false};
+  made.text = {kind, std::string(text), false};
   return made;
 }
 
@@ -141,7 +141,7 @@ TEST(Authorize, HoldsEachConditionWhereItShould) {
   const std::vector<Case> cases{
       {"any", condition(Kind::any), true},
       {"authenticated", condition(Kind::authenticated), true},
-      {"the second name", peer(kWeb.data()), true},
+      {"the second name", peer(kWeb), true},
       {"a tag", peer("kuma://kuma.io/zone/", StringMatcher::Kind::prefix), true},
       {"another peer", peer("spiffe://shop.test/db"), false},
       {"server name", sni("db.mesh"), true},
@@ -155,12 +155,12 @@ TEST(Authorize, HoldsEachConditionWhereItShould) {
       {"ports below", ports(1, 5431), false},
       {"all of none", of(Kind::all_of, {}), true},
       {"any of none", of(Kind::any_of, {}), false},
-      {"all of", of(Kind::all_of, {peer(kWeb.data()), ports(5432, 5432)}), true},
-      {"not all of", of(Kind::all_of, {peer(kWeb.data()), ports(80, 80)}), false},
-      {"any of", of(Kind::any_of, {ports(80, 80), peer(kWeb.data())}), true},
+      {"all of", of(Kind::all_of, {peer(kWeb), ports(5432, 5432)}), true},
+      {"not all of", of(Kind::all_of, {peer(kWeb), ports(80, 80)}), false},
+      {"any of", of(Kind::any_of, {ports(80, 80), peer(kWeb)}), true},
       {"not", of(Kind::none_of, {ports(80, 80)}), true},
-      {"not not", of(Kind::none_of, {of(Kind::none_of, {peer(kWeb.data())})}), true},
-      {"not this peer", of(Kind::none_of, {peer(kWeb.data())}), false}};
+      {"not not", of(Kind::none_of, {of(Kind::none_of, {peer(kWeb)})}), true},
+      {"not this peer", of(Kind::none_of, {peer(kWeb)}), false}};
   for (const Case& one : cases) {
     const Verdict verdict = authorize({allowing(one.condition)}, facts, nullptr);
     EXPECT_EQ(verdict.allowed, one.holds) << one.claim;
@@ -200,7 +200,7 @@ TEST(Authorize, AllFiltersMustAllowAndTheFirstThatDeniesIsNamed) {
 
 TEST(Authorize, TheFirstRuleThatHoldsDecides) {
   Authorization filter;
-  filter.rules = {{Rule{"deny web", false, peer(kWeb.data())},
+  filter.rules = {{Rule{"deny web", false, peer(kWeb)},
                    Rule{"allow all", true, condition(Condition::Kind::any)}},
                   false,
                   ""};
