@@ -1,5 +1,6 @@
 #include "app/sink_hosts.h"
 
+#include <cstddef>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@ namespace mooring::app {
 namespace {
 
 constexpr Milliseconds kLookEvery{1000};
+constexpr std::size_t kMaxTurns = 256;
 
 }  // namespace
 
@@ -19,13 +21,16 @@ SinkHosts::SinkHosts(Loop& loop, observe::AccessLog& access_log)
 
 void SinkHosts::look() {
   std::erase_if(pending_, [](const auto& each) { return each.second == nullptr; });
+  if (turns_.size() > kMaxTurns) turns_.clear();
   while (const auto name = access_log_.next_wanted_host()) {
     if (pending_.contains(*name)) continue;
     auto& lookup = pending_[*name];
     lookup = std::make_unique<net::Lookup>(
         loop_, *name, [this, name = *name](const std::vector<IpAddress>& found) {
-          access_log_.tell({name, found.empty() ? std::nullopt : std::optional(found.front())});
           pending_[name] = nullptr;
+          if (found.empty()) return access_log_.tell({name, std::nullopt});
+          // One that does not take the connection is not asked for again at once.
+          access_log_.tell({name, found[turns_[name]++ % found.size()]});
         });
   }
 }

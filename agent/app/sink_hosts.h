@@ -1,6 +1,7 @@
 // Looks up the hosts that the access log's sinks wait for: its writer may not. Control thread.
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,6 +23,7 @@ class SinkHosts {
   Loop& loop_;
   observe::AccessLog& access_log_;
   std::map<std::string, std::unique_ptr<net::Lookup>> pending_;
+  std::map<std::string, std::size_t> turns_;  // addresses of a name that were given
   Timer timer_;
 };
 

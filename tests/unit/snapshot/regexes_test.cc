@@ -24,9 +24,10 @@ TEST(StringMatcher, MatchesByItsKind) {
                                 {{Kind::suffix, "bc", false}, "bcd", false},
                                 {{Kind::contains, "b", false}, "abc", true},
                                 {{Kind::contains, "x", false}, "abc", false}};
-  for (const Case& one : cases)
+  for (const Case& one : cases) {
     EXPECT_EQ(matches(one.matcher, one.text, nullptr), one.matches)
         << one.matcher.text << " " << one.text;
+  }
 }
 
 TEST(Regexes, MatchTheWholeText) {
