@@ -77,10 +77,23 @@ void decode_rate_limit(Reader& reader,
   chain.rate_limits.push_back(out);
 }
 
+bool asks_for_peer(const snapshot::Condition& condition) {
+  return condition.kind == snapshot::Condition::Kind::peer_name ||
+         std::any_of(condition.of.begin(), condition.of.end(), asks_for_peer);
+}
+
+/// Envoy ends a connection without TLS as soon as a matcher asks for the peer's names, whatever the
+/// list says of others; a condition that merely does not hold would let it through.
 void decode_rbac(Reader& reader,
                  const network_rbac_v3::RBAC& message,
                  snapshot::FilterChain& chain) {
-  chain.authorization.push_back(decode_authorization(reader, message));
+  snapshot::Authorization out = decode_authorization(reader, message);
+  if (!chain.tls && message.has_matcher() && out.rules) {
+    const auto asks = [](const snapshot::Rule& rule) { return asks_for_peer(rule.condition); };
+    if (std::any_of(out.rules->rules.begin(), out.rules->rules.end(), asks))
+      reader.reject("matcher", "asks for the peer's name, and the chain has no TLS");
+  }
+  chain.authorization.push_back(std::move(out));
 }
 
 /// What only routes of HTTP look at; Envoy's own keys change what the TCP proxy does.

@@ -165,6 +165,19 @@ TEST(DecodeRbac, RejectsWhatItCannotDecide) {
   EXPECT_THAT(rejection(with(nobody)), HasSubstr("rules.policies[p].principals: is empty"));
 }
 
+TEST(DecodeRbac, RejectsAMatcherThatAsksForAPeerWithoutTls) {
+  auto plain = with(allow_only("x"));
+  plain.mutable_filter_chains(0)->clear_transport_socket();
+  EXPECT_THAT(rejection(plain), HasSubstr("matcher: asks for the peer's name"));
+  network_rbac_v3::RBAC rules;  // where a connection without TLS merely has no such peer
+  auto& policy = (*rules.mutable_rules()->mutable_policies())["p"];
+  policy.add_permissions()->set_any(true);
+  policy.add_principals()->mutable_authenticated();
+  plain = with(rules);
+  plain.mutable_filter_chains(0)->clear_transport_socket();
+  EXPECT_EQ(taken<snapshot::Listener>(plain).chains.size(), 1U);
+}
+
 TEST(DecodeRbac, RejectsATreeThatIsTooDeep) {
   network_rbac_v3::RBAC message;
   auto& policy = (*message.mutable_rules()->mutable_policies())["p"];
