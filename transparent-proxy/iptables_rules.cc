@@ -91,6 +91,7 @@ Checked<void> IptablesRules::change(std::size_t family, const std::vector<Iptabl
   const std::string text = render_iptables_change(wanted, *chains);
   if (text.empty()) return {};
   std::vector<std::string> things;
+  things.reserve(wanted.size());
   for (const IptablesPart& part : wanted)
     things.push_back(fmt::format("{}{} {}", kind(family), part.chain.table, part.chain.name));
   if (journal_) journal_->will_add(things);

@@ -56,6 +56,19 @@ constexpr std::array kPlaces{Place{Direction::outbound, false},
                              Place{Direction::inbound, false},
                              Place{Direction::inbound, true}};
 
+// Port 0: none is wanted there.
+SocketAddress address_at(const Place& place,
+                         const capture_client::GetListeners& request,
+                         bool redirects_inbound) {
+  const bool is_inbound = place.direction == Direction::inbound;
+  const std::uint16_t port = is_inbound ? request.inbound_port : request.outbound_port;
+  if (is_inbound && redirects_inbound) {
+    constexpr std::array<std::uint8_t, 16> kAny{};
+    return {place.is_v6 ? IpAddress::v6(kAny) : IpAddress::v4(0), port};
+  }
+  return {place.is_v6 ? IpAddress::v6_loopback() : IpAddress::v4_loopback(), port};
+}
+
 }  // namespace
 
 Checked<MadeListeners> make_listeners(const capture_client::GetListeners& request,
@@ -63,13 +76,9 @@ Checked<MadeListeners> make_listeners(const capture_client::GetListeners& reques
   MadeListeners made;
   for (std::uint16_t worker = 0; worker < request.workers; ++worker) {
     for (const Place& place : kPlaces) {
-      const bool is_inbound = place.direction == Direction::inbound;
-      const bool is_open = is_inbound && redirects_inbound;
-      const char* v4 = is_open ? "0.0.0.0" : "127.0.0.1";
-      const char* v6 = is_open ? "::" : "::1";
-      const SocketAddress at{*parse_ip(place.is_v6 ? v6 : v4),
-                             is_inbound ? request.inbound_port : request.outbound_port};
+      const SocketAddress at = address_at(place, request, redirects_inbound);
       if (at.port == 0) continue;
+      const bool is_inbound = place.direction == Direction::inbound;
       auto fd = make_listener(at, is_inbound && !redirects_inbound);
       if (!fd && place.is_v6 && is_missing_family(fd.error().detail)) continue;
       if (!fd) {

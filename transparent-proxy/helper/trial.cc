@@ -18,11 +18,12 @@ Checked<std::chrono::seconds> CaptureControl::try_plan(const InterceptConfig& co
                                                        std::chrono::seconds limit) {
   if (is_confirmed_already(config))
     return set_plan(config).map([] { return std::chrono::seconds{0}; });
-  if (!is_agent_present_)
+  if (!is_agent_present_) {
     return fail(
         Diagnostic{"capture",
                    "no agent is connected: start mooringd first, nothing is captured without it",
                    ""});
+  }
   Trial trial{trial_ ? trial_->before : SavedState{active_, set_by_root_, is_held_off_},
               limit,
               env_.clock.mono() + limit,
@@ -48,9 +49,10 @@ Checked<std::chrono::seconds> CaptureControl::try_plan(const InterceptConfig& co
 }
 
 Checked<void> CaptureControl::confirm() {
-  if (!trial_)
+  if (!trial_) {
     return fail(
         Diagnostic{"capture", "nothing waits for a confirmation", "see `mooring capture status`"});
+  }
   trial_.reset();
   save();
   end_trial();
@@ -94,6 +96,7 @@ void CaptureControl::roll_back(const std::string& why) {
 }
 
 std::string CaptureControl::describe_trial() const {
+  if (!trial_) return {};
   return fmt::format(
       "capture is not confirmed: it ends at {:%H:%M:%S} UTC unless \"mooring capture confirm\" "
       "comes from a new login",

@@ -12,7 +12,6 @@ namespace mooring::transparent_proxy {
 namespace {
 
 using testing::ElementsAre;
-using testing::HasSubstr;
 
 constexpr const char* kApplied = R"(table inet mooring_0123abcd_a {
   flags owner;
