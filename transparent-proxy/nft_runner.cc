@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/socket.h>
 
 #include <cstdint>
@@ -87,19 +88,28 @@ class Context {
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
-  Checked<std::string> run(const std::string& commands, unsigned flags) {
+  Checked<std::string> run(const std::string& commands, unsigned flags, bool is_dry = false) {
     lib_.set_output_flags(context_, flags);
+    lib_.set_dry_run(context_, is_dry);
     const int result = lib_.run(context_, commands.c_str());
     std::string out = text(lib_.get_output(context_));
     const std::string error = text(lib_.get_error(context_));
+    forget_rules();
     if (result == 0) return out;
     return fail(Diagnostic{"nftables", error.substr(0, error.find('\n')), ""});
   }
-  void set_dry_run(bool on) { lib_.set_dry_run(context_, on); }
   [[nodiscard]] int fd() const noexcept { return fd_; }
 
  private:
   static std::string text(const char* value) { return value == nullptr ? "" : value; }
+
+  // Half a megabyte for each table, until a dry run: the library keeps what it has read of the
+  // kernel's rules. This program sleeps for days between two runs.
+  void forget_rules() {
+    lib_.set_dry_run(context_, true);
+    lib_.run(context_, "");
+    ::malloc_trim(0);
+  }
 
   const Library& lib_;
   nft_ctx* context_ = nullptr;
@@ -116,10 +126,9 @@ class LibraryRunner : public NftRunner {
     return {};
   }
   Checked<void> check(const std::string& commands) override {
-    write_.set_dry_run(true);
-    auto done = run(commands);
-    write_.set_dry_run(false);
-    return done;
+    auto done = write_.run(commands, 0, true);
+    if (!done) return fail(done.error());
+    return {};
   }
   Checked<std::string> list(const std::string& command) override {
     return read_.run(command, kNumericPriorities);
