@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <concepts>
 
 #include "capture_client/wire.h"
 
@@ -86,11 +87,17 @@ void read(WireReader& in, Hello& hello) {
   hello.version = in.text(kMaxTextBytes);
 }
 
-void write(WireWriter& out, const SetPlan& set, std::uint8_t version) {
-  write(out, set.config, version);
+template <class T>
+concept IsConfigOnly =
+    std::same_as<T, SetPlan> || std::same_as<T, Activate> || std::same_as<T, Narrow>;
+
+template <IsConfigOnly T>
+void write(WireWriter& out, const T& message, std::uint8_t version) {
+  write(out, message.config, version);
 }
-void read(WireReader& in, SetPlan& set, std::uint8_t version) {
-  set.config = read_config(in, version);
+template <IsConfigOnly T>
+void read(WireReader& in, T& message, std::uint8_t version) {
+  message.config = read_config(in, version);
 }
 void write(WireWriter& out, const TryPlan& attempt, std::uint8_t version) {
   write(out, attempt.config, version);
@@ -106,18 +113,6 @@ void write(WireWriter& out, const Trial& trial) {
 }
 void read(WireReader& in, Trial& trial) {
   trial.limit_s = in.number<std::uint16_t>();
-}
-void write(WireWriter& out, const Activate& activate, std::uint8_t version) {
-  write(out, activate.config, version);
-}
-void read(WireReader& in, Activate& activate, std::uint8_t version) {
-  activate.config = read_config(in, version);
-}
-void write(WireWriter& out, const Narrow& narrow, std::uint8_t version) {
-  write(out, narrow.config, version);
-}
-void read(WireReader& in, Narrow& narrow, std::uint8_t version) {
-  narrow.config = read_config(in, version);
 }
 
 void write(WireWriter&, const Drop&) {}

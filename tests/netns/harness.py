@@ -438,9 +438,13 @@ class Lab:
         self.folder.chmod(0o755)
         self.hosts = {}
         self.has_pages = True  # its access logs are told apart by test
-        self.pki = Pki(self.folder / "pki")
-        self._install_programs()
-        run(SUPPORT / "hosts.sh", "switch", self.switch)
+        try:
+            self.pki = Pki(self.folder / "pki")
+            self._install_programs()
+            run(SUPPORT / "hosts.sh", "switch", self.switch)
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)  # hundreds of megabytes for each test
+            raise
         Lab.open_labs.append(self)
 
     def _install_programs(self):
