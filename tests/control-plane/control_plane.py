@@ -56,7 +56,7 @@ class ControlPlane:
         environment = {**os.environ, "PYTHONPATH": libraries(), "PYTHONDONTWRITEBYTECODE": "1"}
         self.process = self.host.spawn("control-plane", PYTHON, FOLDER / "server.py", config, env=environment)
         self.host.apps["control-plane"] = self.process
-        wait_until(lambda: self.process.exit_code is not None or (self._folder / "control.sock").exists(), "control plane serves")
+        wait_until(lambda: self.process.exit_code is not None or self._is_listening(), "control plane serves")
         assert self.process.exit_code is None, f"control plane ended:\n{self.process.log()[-3000:]}"
         if self._behaviour:
             self._call("behave", **self._behaviour)
@@ -68,6 +68,10 @@ class ControlPlane:
 
     def stop(self):
         self.process.stop()
+
+    def _is_listening(self):
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as control:
+            return control.connect_ex(str(self._folder / "control.sock")) == 0
 
     def _call(self, command, *args, **named):
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as control:

@@ -445,7 +445,8 @@ def test_without_the_control_plane_traffic_goes_on_and_a_restarted_agent_serves_
     mesh.settle()
     # What is good is written a second after it came, and no more often than every ten.
     for host, certificate in kept.items():
-        wait_until(lambda: certificate in (host.logs / "state" / "last-good").read_bytes(), f"{host.name} has kept what it serves")
+        file = host.logs / "state" / "last-good"
+        wait_until(lambda: file.exists() and certificate in file.read_bytes(), f"{host.name} has kept what it serves")
     mesh.plane.kill()
     assert mesh.outcome() == "served"
     for host in (mesh.db, mesh.web):
