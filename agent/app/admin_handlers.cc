@@ -79,14 +79,7 @@ observe::ServerFacts Agent::facts() const {
   return facts;
 }
 
-admin::Handlers Agent::handlers() {
-  admin::Handlers handlers;
-  handlers.ready = [this] { return readiness(); };
-  handlers.metrics = [this] { return observe::render_prometheus(stats_, facts()); };
-  handlers.config_dump = [this] {
-    return snapshot_ && capture_ ? config_dump_json(report()) : "{}";
-  };
-  handlers.clusters = [this] { return snapshot_ && capture_ ? clusters_json(report()) : "{}"; };
+void Agent::add_envoy_handlers(admin::Handlers& handlers) {
   handlers.envoy_config_dump = [this] {
     return snapshot_ && capture_ ? envoy_config_dump_json(report()) : "{}";
   };
@@ -100,6 +93,17 @@ admin::Handlers Agent::handlers() {
     return form == admin::TextForm::json ? observe::envoy_stats_json(page)
                                          : observe::envoy_stats_text(page);
   };
+}
+
+admin::Handlers Agent::handlers() {
+  admin::Handlers handlers;
+  handlers.ready = [this] { return readiness(); };
+  handlers.metrics = [this] { return observe::render_prometheus(stats_, facts()); };
+  handlers.config_dump = [this] {
+    return snapshot_ && capture_ ? config_dump_json(report()) : "{}";
+  };
+  handlers.clusters = [this] { return snapshot_ && capture_ ? clusters_json(report()) : "{}"; };
+  add_envoy_handlers(handlers);
   handlers.status = [this]() -> std::string {
     if (!snapshot_ || !capture_) return "{}";
     return status_json(report());

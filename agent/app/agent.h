@@ -71,6 +71,7 @@ class Agent {
 
   // admin_handlers.cc
   [[nodiscard]] admin::Handlers handlers();
+  void add_envoy_handlers(admin::Handlers& handlers);
   [[nodiscard]] Report report() const;
   [[nodiscard]] observe::ServerFacts facts() const;
 

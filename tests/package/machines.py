@@ -65,7 +65,7 @@ class Machine(harness.Host):
                    f"--network-namespace-path=/run/netns/{self.namespace}"]
         self._nspawn = Process(command, self.folder / "console.log", env={**os.environ, **NSPAWN_ENVIRONMENT}, start_new_session=True)
         self._leader = wait_until(self._find_leader, f"{self.name}: systemd runs")
-        self.enter = ["nsenter", f"--target={self._leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--", *ENVIRONMENT]
+        self.enter = ["nsenter", f"--target={self._leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd", "--", *ENVIRONMENT]
         if is_ready:
             wait_until(lambda: self.systemctl("is-system-running", check=False).stdout.strip() in ("running", "degraded"), f"{self.name} has booted")
 
