@@ -7,6 +7,7 @@
 
 #include "app/process.h"
 #include "core/log.h"
+#include "core/memory.h"
 #include "core/sd_notify.h"
 
 namespace mooring::app {
@@ -18,6 +19,8 @@ constexpr Milliseconds kGrace{500};
 // What else the end takes at most: mooring-net has two seconds to answer, the programs have to
 // stop.
 constexpr Milliseconds kBesidesDrain{10000};
+// After it, what only the start needed is given back.
+constexpr Milliseconds kSettledAfter{10000};
 
 }  // namespace
 
@@ -29,7 +32,8 @@ Agent::Agent(const std::string& config_file, config::AgentConfig config)
       names_(loop_, [this] { on_inputs_changed(); }),
       canary_(loop_),
       rebind_(loop_, [this] { rebind(); }),
-      stop_deadline_(loop_, [this] { loop_.stop(); }) {
+      stop_deadline_(loop_, [this] { loop_.stop(); }),
+      settled_(loop_, [] { release_start_memory(); }) {
   config_state_.path = config_file;
   config_state_.loaded_at = started_;
 }
@@ -59,6 +63,7 @@ void Agent::run() {
 // nor be started again and again. The status line and /ready say what is missing.
 void Agent::on_serving() {
   is_serving_ = true;
+  settled_.start(kSettledAfter);
   sd_notify("READY=1");
   tell_status();
 }

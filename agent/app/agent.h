@@ -99,6 +99,7 @@ class Agent {
   std::vector<std::unique_ptr<SignalWatch>> signals_;
   std::unique_ptr<Watchdog> watchdog_;
   Timer stop_deadline_;
+  Timer settled_;
   std::string told_status_;  // to systemd
   bool owns_admin_socket_ = false;
   bool is_serving_ = false;  // every worker has taken its listeners

@@ -17,6 +17,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/loop.h"
+#include "core/memory.h"
 #include "core/sd_notify.h"
 #include "transparent-proxy/backend.h"
 #include "transparent-proxy/bounds.h"
@@ -37,6 +38,7 @@ constexpr Milliseconds kTick{250};
 // case.
 constexpr Milliseconds kGather{100};
 constexpr unsigned kTicksPerLook = 20;  // 5 s
+constexpr unsigned kTicksUntilSettled = 40;
 // iptables-legacy sends no notices.
 constexpr unsigned kTicksPerLookWithoutNotices = 3;
 constexpr std::size_t kMaxStateBytes = std::size_t{512} * 1024;
@@ -186,6 +188,7 @@ class Helper {
 
   void on_tick() {
     ++ticks_;
+    if (ticks_ == kTicksUntilSettled) release_start_memory();
     control_.on_tick();
     if (ticks_ % ticks_per_look_ == 0) control_.on_rules_changed();
     const Milliseconds watchdog = sd_watchdog_interval();
