@@ -33,7 +33,7 @@ packages[lab]="
   g++ libssl-dev python3 iproute2 nftables procps curl openssl jq iperf3 wrk nginx-light libnginx-mod-stream haproxy stunnel4"
 packages[package]="
   dpkg-dev rpm lintian createrepo-c apt-utils gnupg llvm-19 binutils python3-pytest python3-pytest-timeout
-  python3-venv python3-pip mmdebstrap systemd-container qemu-user-static dnf mandoc groff zsh fish rpmlint strace"
+  python3-venv python3-pip python3-six unicode-data mmdebstrap systemd-container qemu-user-static dnf mandoc groff zsh fish rpmlint strace"
 packages[envoy]="python3 python3-pip ca-certificates"
 packages[control-plane]="python3 python3-pip python3-yaml python3-cryptography ca-certificates"
 

@@ -181,6 +181,8 @@ build_curl() {
 }
 build_yaml-cpp() { with_cmake "$1" -DYAML_CPP_BUILD_TESTS=OFF -DYAML_CPP_BUILD_TOOLS=OFF -DYAML_CPP_BUILD_CONTRIB=OFF -DYAML_BUILD_SHARED_LIBS=OFF; }
 build_re2() {
+  # Debian's source comes without its tables; they are made of the distribution's Unicode data, as Debian makes them.
+  make -C "$1" REBUILD_TABLES=1 re2/perl_groups.cc re2/unicode_casefold.cc re2/unicode_groups.cc
   with_cmake "$1" -DRE2_BUILD_TESTING=OFF
   mkdir -p "$root$prefix/lib/pkgconfig"
   printf 'Name: re2\nDescription: regular expressions\nVersion: %s\nLibs: -L%s/lib -lre2\nCflags: -I%s/include\n' \
